@@ -1,0 +1,125 @@
+import {
+  anyText,
+  boolean,
+  integer,
+  list,
+  oneOf,
+  optional,
+  type Settings,
+  secret,
+  setting,
+} from '@catbird/shared/env'
+
+const DID = /^did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]$/
+const MINUTE_MS = 60_000
+const DAY_MS = 24 * 60 * MINUTE_MS
+const MIB = 2 ** 20
+
+/** Every environment variable that the server reads: the one place where the documentation takes them from. */
+export const SETTINGS = {
+  // 0 lets the system choose, for tests.
+  SERVER_PORT: setting(integer(0, 65_535), 3000, 'TCP port for HTTP'),
+  HOST: optional(anyText, 'Address to listen on', '127.0.0.1 with the embedded database, else 0.0.0.0'),
+  REQUEST_TIMEOUT_MS: setting(
+    // Below, a slow disk fails requests; above, clients and proxies have long given up.
+    integer(100, 10 * MINUTE_MS),
+    10_000,
+    'How long a request may take before it is answered 503',
+  ),
+  // Supervisors kill after some time of their own (Docker 10 s, unless told); an hour helps nobody.
+  SHUTDOWN_TIMEOUT_MS: setting(integer(100, 60 * MINUTE_MS), 15_000, 'How long a shutdown may take to drain'),
+  // Less than one MiB would refuse ordinary requests; the bound is for the whole process, whose memory ends somewhere.
+  MAX_INFLIGHT_BYTES: setting(
+    integer(MIB, 64 * 1024 * MIB),
+    256 * MIB,
+    'Bytes of requests held at once; 503 above',
+  ),
+
+  DATABASE_URL: optional(
+    postgresUrl,
+    'PostgreSQL 14 or later, as postgres://user:password@host:port/database',
+    'an embedded PostgreSQL',
+  ),
+  // A commit's transaction must not keep reads from a connection: two at least. PostgreSQL rarely allows 1000.
+  DATABASE_POOL_MAX: setting(
+    integer(2, 1000),
+    10,
+    'Connections of the main thread; each shard takes its own besides',
+  ),
+  DATA_DIR: setting(anyText, '.data', 'Where the embedded PostgreSQL and the development secret are kept'),
+
+  // Conversations are spread over 1024 slots: with more than 256 shards they would be uneven.
+  SHARD_COUNT: optional(
+    integer(1, 256),
+    'Worker threads that own conversations',
+    'processor cores − 1, at least 1',
+  ),
+  ENABLE_ACTOR_SYSTEM: setting(
+    boolean,
+    true,
+    'false runs every command in a database transaction of its own, without shards',
+  ),
+  ACTOR_ROLLOUT_PERCENT: setting(integer(0, 100), 100, 'Share of the conversations that have an actor'),
+  ACTOR_MAILBOX_LIMIT: setting(
+    integer(1, 1_000_000),
+    1000,
+    'Commands that may wait for one conversation; 503 above',
+  ),
+  // Shorter than a pause in typing, an actor would be loaded again for each message; a day is as good as for ever.
+  ACTOR_IDLE_MS: setting(
+    integer(10, DAY_MS),
+    5 * MINUTE_MS,
+    'Time without a command after which an actor is unloaded',
+  ),
+  // A few KiB each without many members: ten million would be tens of GiB.
+  ACTOR_MAX_RESIDENT: setting(integer(1, 10_000_000), 100_000, 'Actors in memory, over all shards'),
+  // Larger batches gain no throughput and only delay the replies of all that are in them.
+  COMMIT_MAX_ROWS: setting(integer(1, 10_000), 512, 'Log entries in one group commit'),
+
+  SERVICE_DID: optional(
+    list(did),
+    'Accepted token audiences, with commas between',
+    'did:web:localhost%3A<port> with the embedded database, else required',
+  ),
+  // HS256 wants a key as long as its hash (RFC 7518, section 3.2).
+  JWT_SECRET: optional(
+    secret(32),
+    'Accepts HS256 development tokens signed with this secret',
+    'off; the embedded database makes its own',
+  ),
+
+  MLS_VALIDATION: setting(oneOf('strict', 'off'), 'strict', 'off treats MLS messages as opaque bytes'),
+  // A wide window accepts messages that members with forward secrecy can no longer read.
+  MESSAGE_EPOCH_WINDOW: setting(
+    integer(0, 100),
+    0,
+    'Past epochs whose application messages are still accepted',
+  ),
+
+  MESSAGE_TTL_DAYS: setting(integer(1, 3650), 30, 'Days after which application messages expire'),
+  // A conversation's members are in the actor's memory and in one reply.
+  MAX_MEMBERS: setting(integer(2, 10_000), 1000, 'Active members of one conversation'),
+  MAX_KEY_PACKAGES: setting(integer(1, 100_000), 500, 'Unconsumed key packages of one DID'),
+
+  METRICS_TOKEN: optional(anyText, 'Bearer token for /metrics', '/metrics answers loopback addresses only'),
+  // Each is a time series of its own: a thousand is the most that a scrape should carry.
+  METRICS_CONVO_LIMIT: setting(integer(0, 1000), 20, 'Conversations with a mailbox metric of their own'),
+  LOG_LEVEL: setting(
+    oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
+    'info',
+    'The least severe level that is logged; debug shows DIDs',
+  ),
+} as const satisfies Settings
+
+function postgresUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || !['postgres:', 'postgresql:'].includes(url.protocol)) {
+    throw new Error('must be a URL like postgres://user:password@host:5432/database')
+  }
+  return text
+}
+
+function did(text: string): string {
+  if (!DID.test(text)) throw new Error('must be DIDs, like did:web:mls.example.com, with commas between')
+  return text
+}

@@ -1,0 +1,32 @@
+import { type Command, type Reply, refused } from '@catbird/shared/commands'
+import type { ErrorName } from '@catbird/shared/errors'
+
+/** A command that waits for its answer. */
+export type Pending = {
+  readonly command: Command
+  /** The same on every try, so that the database tells whose write took effect. */
+  readonly entryId: string
+  readonly arrivedAtMs: number
+  /** Decisions of this command that were overtaken. */
+  lostGuards: number
+  /** Answers the caller; only the first call counts. */
+  readonly settle: (reply: Reply) => void
+}
+
+export function settleRefused(pending: Pending, error: ErrorName, message: string): void {
+  pending.settle(refused(error, message))
+}
+
+/** Names of things that two commands of one shard must not stage at once, whatever their conversations. */
+export function claimsOf({ command }: Pending): string[] {
+  const claims: string[] = []
+  const { idempotency, caller, type } = command
+  if (idempotency) claims.push(`record ${caller} ${type} ${idempotency.key}`)
+  if (command.type === 'sendMessage' && command.message) {
+    claims.push(`message ${command.convoId} ${command.message.id}`)
+  }
+  if ('keyPackages' in command) {
+    for (const { did, hash } of command.keyPackages) claims.push(`package ${did} ${hash}`)
+  }
+  return claims
+}

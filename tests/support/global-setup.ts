@@ -1,0 +1,41 @@
+import { migrate } from '@catbird/api/database/migrate'
+import { startTemporaryPostgres } from '@catbird/api/database/temporary-postgres'
+import type { TestProject } from 'vitest/node'
+import { databaseUrl, runOnServer } from './database-server.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** The server on which tests make their databases. */
+    databaseServer: { url: string; template: string }
+  }
+}
+
+/**
+ * One PostgreSQL for the whole run (or the one at TEST_DATABASE_URL), with a template database that holds the
+ * migrated schema and is cloned for each test.
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const server = await openServer()
+  const template = `catbird_template_${process.pid}`
+  try {
+    await runOnServer(server.url, `drop database if exists ${template} with (force)`)
+    await runOnServer(server.url, `create database ${template}`)
+    await migrate(databaseUrl(server.url, template))
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+  project.provide('databaseServer', { url: server.url, template })
+  return async () => {
+    await runOnServer(server.url, `drop database if exists ${template} with (force)`)
+    await server.stop()
+  }
+}
+
+async function openServer() {
+  const external = process.env.TEST_DATABASE_URL
+  if (external) return { url: external, stop: async () => {} }
+  const report = (details: object, message: string) => console.error(message, details)
+  // Room for test files in parallel, each with pools of its own.
+  return startTemporaryPostgres({ info: () => {}, warn: report, error: report }, { max_connections: '300' })
+}
