@@ -103,6 +103,7 @@ create table welcomes (
   n bigint not null,
   -- Empty when the inviter named no key package for this member.
   key_package_hash text not null,
+  key_package_ref text,
   entry_id uuid not null references welcome_bytes on delete cascade,
   created_at timestamptz not null,
   consumed_at timestamptz,

@@ -52,7 +52,7 @@ export type CommitEvent = {
 
 export type LeftEvent = { kind: 'left'; sender: string; removed: string[] }
 
-export type WelcomeRecipient = { did: string; keyPackageHash?: string }
+export type WelcomeRecipient = { did: string; keyPackageHash?: string; keyPackageRef?: string }
 
 export type WelcomeEvent = {
   kind: 'welcome'

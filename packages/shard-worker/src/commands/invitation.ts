@@ -52,7 +52,11 @@ function strangerReference(welcome: WelcomeInput, packages: KeyPackageFact[]): s
 }
 
 function pair(dids: readonly string[], packages: KeyPackageFact[]): WelcomeRecipient[] {
-  const named = packages.map(({ did, hash }) => ({ did, keyPackageHash: hash }))
+  const named = packages.map(({ did, hash, ref }) => ({
+    did,
+    keyPackageHash: hash,
+    keyPackageRef: ref ?? undefined,
+  }))
   const unnamed = dids.filter((did) => !packages.some((fact) => fact.did === did))
   return [...named, ...unnamed.map((did) => ({ did }))]
 }

@@ -60,13 +60,14 @@ export class MembershipFold {
 
   #welcome(row: LogRow, event: Extract<LogRow['event'], { kind: 'welcome' }>, entryId: string): void {
     this.welcomeBytes.push({ convo_id: this.#convoId, entry_id: entryId, bytes: base64(event.bytes) })
-    for (const { did, keyPackageHash = '' } of event.recipients) {
+    for (const { did, keyPackageHash = '', keyPackageRef } of event.recipients) {
       this.#withdraw(row.n, did, keyPackageHash)
       this.welcomes.push({
         convo_id: this.#convoId,
         did,
         n: row.n,
         key_package_hash: keyPackageHash,
+        key_package_ref: keyPackageRef,
         entry_id: entryId,
         created_at: timestamp(row.atMs),
       })

@@ -7,6 +7,7 @@ import { toStoreError } from './failures.ts'
 import { inspect } from './inspect.ts'
 import { loadConversations } from './load-conversations.ts'
 import { loadFacts } from './load-facts.ts'
+import { type Begin, runLocked } from './run-locked.ts'
 import {
   type Inspection,
   type InspectionKey,

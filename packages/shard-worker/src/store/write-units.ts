@@ -130,11 +130,12 @@ export async function writeUnits(sql: Sql, incarnation: number, units: Unit[]): 
         and o.consumed_at is null and o.withdrawn_n is null
     ),
     welcomes_added as (
-      insert into welcomes (convo_id, did, n, key_package_hash, entry_id, created_at, withdrawn_n)
-      select convo_id, did, n, key_package_hash, entry_id, created_at, withdrawn_n
+      insert into welcomes (
+        convo_id, did, n, key_package_hash, key_package_ref, entry_id, created_at, withdrawn_n)
+      select convo_id, did, n, key_package_hash, key_package_ref, entry_id, created_at, withdrawn_n
       from json_to_recordset(${json('welcomes')}) as v(
-        convo_id text, did text, n bigint, key_package_hash text, entry_id uuid, created_at timestamptz,
-        withdrawn_n bigint)
+        convo_id text, did text, n bigint, key_package_hash text, key_package_ref text, entry_id uuid,
+        created_at timestamptz, withdrawn_n bigint)
       join written w using (convo_id)
     ),
     consumed as (

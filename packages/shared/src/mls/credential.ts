@@ -1,7 +1,7 @@
 import type { Reader } from './reader.ts'
 
 /** CredentialType (RFC 9420 section 17.5). */
-export const CREDENTIAL_TYPE = { basic: 1, x509: 2 } as const
+const CREDENTIAL_TYPE = { basic: 1, x509: 2 } as const
 
 export type Credential = {
   type: number

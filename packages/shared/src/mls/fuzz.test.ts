@@ -27,7 +27,7 @@ const pick = <T>(list: T[], random: Random): T => list[random.below(list.length)
 it('accepts no mutated message that ts-mls reads otherwise', () => {
   const random = seededRandom(SEED)
   let accepted = 0
-  for (let round = 0; round < 25_000; round++) {
+  for (let round = 0; round < 20_000; round++) {
     const bytes = mutate(pick(messages, random), pick(messages, random), random)
     const header = readMessageHeader(bytes)
     if (!header) continue
@@ -36,7 +36,7 @@ it('accepts no mutated message that ts-mls reads otherwise', () => {
     expect(read, hex(bytes)).toEqual(header)
   }
   // Most of a message is opaque: a test that accepted little would compare little.
-  expect(accepted).toBeGreaterThan(5000)
+  expect(accepted).toBeGreaterThan(4000)
 })
 
 /**

@@ -27,7 +27,7 @@ export function readLeafNode(reader: Reader, source: LeafNodeSource): LeafNode {
   const signatureKey = reader.vector()
   const credential = readCredential(reader)
   skipCapabilities(reader)
-  reader.u8()
+  if (reader.u8() !== source) reader.fail()
   const lifetime = source === LEAF_NODE_SOURCE.keyPackage ? readLifetime(reader) : null
   if (source === LEAF_NODE_SOURCE.commit) reader.skipVector()
   skipExtensions(reader)

@@ -7,6 +7,7 @@ import {
   type Proposal,
   type Sender,
 } from 'ts-mls'
+import { encodeProposal } from 'ts-mls/proposal.js'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readMessageHeader } from './message-header.ts'
 import { createTestClient } from './test-key-packages.ts'
@@ -82,11 +83,9 @@ describe('readMessageHeader of real messages', () => {
   })
 
   it('refuses content types outside 1 to 3', () => {
-    for (const contentType of [0, 4, 255]) {
-      const bytes = message('private empty commit').slice()
-      bytes[29] = contentType
-      expect(readMessageHeader(bytes)).toBeNull()
-    }
+    const bytes = message('private empty commit')
+    for (const contentType of [0, 4, 255])
+      expect(readMessageHeader(changed(bytes, 29, contentType))).toBeNull()
   })
 })
 
@@ -121,37 +120,49 @@ describe('readMessageHeader of crafted public messages', () => {
   it('refuses a sender type outside 1 to 4', () => {
     const bytes = withSender({ senderType: 'new_member_commit' })
     expect(bytes[29]).toBe(4)
-    for (const senderType of [0, 5]) {
-      const other = bytes.slice()
-      other[29] = senderType
-      expect(readMessageHeader(other)).toBeNull()
-    }
+    for (const senderType of [0, 5]) expect(readMessageHeader(changed(bytes, 29, senderType))).toBeNull()
   })
 
   it('refuses an unknown proposal type', () => {
-    const bytes = withProposals([{ proposalType: 0x0a0a, proposalData: new Uint8Array(3) }])
+    // The data reads as a proposal by reference to who does not stop at the type.
+    const bytes = withProposals([{ proposalType: 0x0a0a, proposalData: Uint8Array.of(1, 9) }])
     expect(readMessageHeader(bytes)).toBeNull()
     expect(headerByTsMls(bytes)).not.toBeNull()
   })
 
+  it('refuses to add a key package of another protocol version', () => {
+    const bytes = withProposals(proposals.slice(0, 1))
+    const at = Buffer.from(bytes).indexOf(encodeProposal(proposals[0]!)) + 3
+    expect(readMessageHeader(changed(bytes, at, 1))).not.toBeNull()
+    expect(readMessageHeader(changed(bytes, at, 2))).toBeNull()
+  })
+
+  it('refuses a pre-shared key of another type or usage', () => {
+    const proposal = proposals.find(isResumption)!
+    const bytes = withProposals([proposal])
+    const at = Buffer.from(bytes).indexOf(encodeProposal(proposal)) + 2
+    for (const type of [0, 3]) expect(readMessageHeader(changed(bytes, at, type))).toBeNull()
+    for (const usage of [1, 2, 3]) expect(readMessageHeader(changed(bytes, at + 1, usage))).not.toBeNull()
+    for (const usage of [0, 4]) expect(readMessageHeader(changed(bytes, at + 1, usage))).toBeNull()
+  })
+
   it('refuses application data in the open', () => {
-    const content = {
-      ...base.publicMessage.content,
-      contentType: 'application',
-      applicationData: new Uint8Array(9),
-    }
-    const auth = { contentType: 'application', signature: base.publicMessage.auth.signature }
-    const bytes = encodePublic({ ...base.publicMessage, content, auth } as MlsPublicMessage['publicMessage'])
+    // Chosen to read as a remove proposal to who does not stop at the content type.
+    const applicationData = new Uint8Array(0)
+    const content = { ...base.publicMessage.content, contentType: 'application', applicationData }
+    const auth = { contentType: 'application', signature: new Uint8Array(3) }
+    const message = { ...base.publicMessage, content, auth, membershipTag: new Uint8Array(2) }
+    const bytes = encodePublic(message as MlsPublicMessage['publicMessage'])
     expect(headerByTsMls(bytes)?.contentType).toBe('application')
     expect(readMessageHeader(bytes)).toBeNull()
+    expect(readMessageHeader(changed(bytes, bytes.length - 9, 2))?.contentType).toBe('proposal')
   })
 
   it('refuses a presence byte that is neither 0 nor 1', () => {
     const bytes = withProposals([], { withPath: false })
     const at = bytes.length - 1 - presenceFromEnd()
     expect(bytes[at]).toBe(0)
-    const other = bytes.slice()
-    other[at] = 2
+    const other = changed(bytes, at, 2)
     expect(readMessageHeader(bytes)).not.toBeNull()
     expect(readMessageHeader(other)).toBeNull()
     expect(headerByTsMls(other)).not.toBeNull()
@@ -162,9 +173,7 @@ describe('readMessageHeader of crafted public messages', () => {
     const bytes = withProposals([update])
     const at = Buffer.from(bytes).indexOf(LEAF_MARK) + LEAF_MARK.length + capabilitiesLength
     expect(bytes[at]).toBe(2)
-    const other = bytes.slice()
-    other[at] = 3
-    expect(readMessageHeader(other)).toBeNull()
+    expect(readMessageHeader(changed(bytes, at, 3))).toBeNull()
   })
 
   const LEAF_MARK = Buffer.from('identity of the update')
@@ -225,8 +234,8 @@ describe('readMessageHeader of crafted public messages', () => {
 
   function withSender(sender: Sender): Uint8Array {
     const content = { ...base.publicMessage.content, sender }
-    const changed = { ...base.publicMessage, content, senderType: sender.senderType }
-    return encodePublic(changed as MlsPublicMessage['publicMessage'])
+    const resent = { ...base.publicMessage, content, senderType: sender.senderType }
+    return encodePublic(resent as MlsPublicMessage['publicMessage'])
   }
 
   /** After the presence byte follow signature, confirmation_tag and membership_tag, each a vector. */
@@ -251,6 +260,16 @@ describe('readMessageHeader of crafted public messages', () => {
     expect(readMessageHeader(join(bytes, Uint8Array.of(0)))).toBeNull()
   }
 })
+
+function isResumption(proposal: Proposal): boolean {
+  return proposal.proposalType === 'psk' && proposal.psk.preSharedKeyId.psktype === 'resumption'
+}
+
+function changed(bytes: Uint8Array, at: number, byte: number): Uint8Array {
+  const copy = bytes.slice()
+  copy[at] = byte
+  return copy
+}
 
 function decodePublic(bytes: Uint8Array): MlsPublicMessage {
   const decoded = decodeMlsMessage(bytes, 0)?.[0]

@@ -47,7 +47,7 @@ describe('Reader', () => {
     ['nothing written as two', [0x40, 0], 0],
     ['two bytes written as four', [0x80, 0, 0x3f, 0xff], 16_383],
     ['nothing written as four', [0x80, 0, 0, 0], 0],
-    ['the prefix 0b11', [0xc0, 0, 0, 0, 0, 0, 0, 0], 0],
+    ['the prefix 0b11', [0xc0, 0, 0x40, 0], 16_384],
   ])('fails on a length that is not in its shortest form: %s', (_name, header, length) => {
     const bytes = Buffer.concat([Buffer.from(header), Buffer.alloc(length)])
     const reader = new Reader(bytes)

@@ -5,7 +5,6 @@ import { makeHashImpl } from 'ts-mls/crypto/implementation/default/makeHashImpl.
 import { verifyWithLabel } from 'ts-mls/crypto/signature.js'
 import { hex, sha256Hex } from '../bytes.ts'
 import { type CipherSuiteName, cipherSuiteId, isCipherSuiteName } from './cipher-suites.ts'
-import { CREDENTIAL_TYPE } from './credential.ts'
 import { type KeyPackageFields, readKeyPackage } from './key-package.ts'
 import { MLS10 } from './mls-message.ts'
 import { signatureVerifier } from './signature.ts'
@@ -79,8 +78,9 @@ function reasonAgainstFields(fields: KeyPackageFields, { suite, nowSeconds }: Ke
   return undefined
 }
 
+/** Only a basic credential has an identity (RFC 9420 section 5.3). */
 function readIdentity(fields: KeyPackageFields): string | null {
-  if (fields.credentialType !== CREDENTIAL_TYPE.basic || fields.identity === null) return null
+  if (fields.identity === null) return null
   try {
     return utf8.decode(fields.identity)
   } catch {

@@ -1,0 +1,40 @@
+import type { HttpBindings } from '@hono/node-server'
+import { Hono } from 'hono'
+import type { AppContext } from './context.ts'
+import type { Health } from './health.ts'
+import { mayReadMetrics } from './middleware/metrics-access.ts'
+import { errorResponse } from './xrpc/errors.ts'
+import { xrpcHandler } from './xrpc/xrpc-handler.ts'
+
+export type AppOptions = {
+  context: AppContext
+  health: Health
+  version: string
+  renderMetrics: () => Promise<string>
+}
+
+/** Every route of the server. */
+export function createApp({ context, health, version, renderMetrics }: AppOptions) {
+  const app = new Hono<{ Bindings: HttpBindings }>()
+  app.get('/xrpc/_health', (c) => c.json({ version }))
+  app.all('/xrpc/*', xrpcHandler(context))
+  app.get('/health', async (c) => {
+    const report = await health.report()
+    return c.json(report, report.status === 'unhealthy' ? 503 : 200)
+  })
+  app.get('/health/live', (c) => c.json({ status: 'alive' }))
+  app.get('/health/ready', async (c) => {
+    const report = await health.readiness()
+    return c.json(report, report.ready ? 200 : 503)
+  })
+  app.get('/metrics', mayReadMetrics(context.config.metrics.token), async (c) =>
+    c.body(await renderMetrics(), 200, { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' }),
+  )
+  app.notFound((c) => c.json({ error: 'NotFound', message: 'no such page' }, 404))
+  app.onError((fault, c) => {
+    context.log.error({ err: fault }, 'Request failed')
+    const { body, headers } = errorResponse({ error: 'InternalServerError', message: 'internal error' })
+    return c.body(body, 500, { ...headers, 'Content-Type': 'application/json' })
+  })
+  return app
+}

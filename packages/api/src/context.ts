@@ -1,0 +1,26 @@
+import type { Clock } from '@catbird/shared/clock'
+import type { Pool } from '@catbird/shared/sql'
+import type { Logger } from 'pino'
+import type { Authenticator } from './auth/authenticator.ts'
+import type { Config } from './config.ts'
+import type { Executor } from './executors/executor.ts'
+import type { FrontMetrics } from './metrics.ts'
+import type { ReadPositions } from './queries/read-positions.ts'
+import type { InflightBudget } from './xrpc/inflight-budget.ts'
+
+/** What methods work with; made once by the service. */
+export type AppContext = {
+  readonly config: Config
+  /** The front's own connections, for reads and for writes that are not conversation state. */
+  readonly sql: Pool
+  readonly executor: Executor
+  readonly authenticator: Authenticator
+  readonly readPositions: ReadPositions
+  readonly budget: InflightBudget
+  readonly metrics: FrontMetrics
+  readonly clock: Clock
+  readonly log: Logger
+  /** Holds every output against its lexicon: tests do. */
+  readonly checkOutputs: boolean
+  isDraining(): boolean
+}

@@ -1,0 +1,19 @@
+import type { Sql } from '@catbird/shared/sql'
+
+/** The number of this life of the database: a restore or a fail-over to another timeline begins a new one. */
+export async function currentIncarnation(sql: Sql): Promise<number> {
+  const [row] = await sql<[{ incarnation: number }]>`
+    with life as (
+      select s.system_identifier::text as system_identifier, c.timeline_id as timeline
+      from pg_control_system() s, pg_control_checkpoint() c
+    ),
+    added as (
+      insert into incarnations (system_identifier, timeline) select system_identifier, timeline from life
+      on conflict (system_identifier, timeline) do nothing
+      returning incarnation
+    )
+    select incarnation from added
+    union all
+    select incarnation from incarnations join life using (system_identifier, timeline)`
+  return row.incarnation
+}

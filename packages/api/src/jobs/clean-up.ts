@@ -1,0 +1,49 @@
+import type { Sql } from '@catbird/shared/sql'
+
+/** Rows per statement, so that none holds locks for long. */
+const CHUNK = 1000
+/** Statements per run, so that a run ends. */
+const MAX_CHUNKS = 100
+
+/** Deletes what has had its time, in chunks; several processes may do so at once. Returns the rows deleted. */
+export async function cleanUp(sql: Sql): Promise<Record<string, number>> {
+  return {
+    messages: await inChunks(() => deleteMessages(sql)),
+    idempotency: await inChunks(() => deleteRecords(sql)),
+    keyPackages: await inChunks(() => deleteKeyPackages(sql)),
+  }
+}
+
+async function inChunks(deleteChunk: () => Promise<number>): Promise<number> {
+  let deleted = 0
+  for (let chunk = 0; chunk < MAX_CHUNKS; chunk++) {
+    const count = await deleteChunk()
+    deleted += count
+    if (count < CHUNK) break
+  }
+  return deleted
+}
+
+/** Expired application messages; commits are kept for who must catch up. */
+async function deleteMessages(sql: Sql): Promise<number> {
+  const { count } = await sql`
+    delete from log where (convo_id, n) in (
+      select convo_id, n from log where expires_at <= now() limit ${CHUNK} for update skip locked)`
+  return count
+}
+
+async function deleteRecords(sql: Sql): Promise<number> {
+  const { count } = await sql`
+    delete from idempotency where (caller, method, key) in (
+      select caller, method, key from idempotency where expires_at <= now()
+      limit ${CHUNK} for update skip locked)`
+  return count
+}
+
+/** Expired packages; consumed ones stay until then, so that their conversation can name them again. */
+async function deleteKeyPackages(sql: Sql): Promise<number> {
+  const { count } = await sql`
+    delete from key_packages where (did, hash) in (
+      select did, hash from key_packages where expires_at <= now() limit ${CHUNK} for update skip locked)`
+  return count
+}

@@ -1,0 +1,25 @@
+import { RefusalError } from '@catbird/shared/errors'
+import { requireReader } from '../queries/access.ts'
+import { readCommits } from '../queries/commits.ts'
+import { readCommitCursor, writeCommitCursor } from '../queries/cursor.ts'
+import { BODY_LIMITS, type Method } from '../xrpc/method.ts'
+
+export const getCommits: Method<'blue.catbird.mls.getCommits'> = {
+  maxBodyBytes: BODY_LIMITS.none,
+  async run({ sql }, { convoId, fromEpoch, toEpoch, limit, cursor }, { caller }) {
+    const { intervals } = await requireReader(sql, convoId, caller)
+    if (toEpoch !== undefined && fromEpoch > toEpoch) {
+      throw new RefusalError('InvalidEpochRange', 'fromEpoch is after toEpoch', { fromEpoch, toEpoch })
+    }
+    const afterSeq = cursor === undefined ? 0 : readCommitCursor(cursor)
+    const { commits, more } = await readCommits(sql, {
+      convoId,
+      intervals,
+      fromEpoch,
+      toEpoch,
+      afterSeq,
+      limit,
+    })
+    return { convoId, commits, ...(more && { cursor: writeCommitCursor(commits.at(-1)!.seq!) }) }
+  },
+}

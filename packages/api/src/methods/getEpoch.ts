@@ -1,0 +1,11 @@
+import { requireMember } from '../queries/access.ts'
+import { readEpoch } from '../queries/epoch.ts'
+import { BODY_LIMITS, type Method } from '../xrpc/method.ts'
+
+export const getEpoch: Method<'blue.catbird.mls.getEpoch'> = {
+  maxBodyBytes: BODY_LIMITS.none,
+  async run({ sql }, { convoId }, { caller }) {
+    await requireMember(sql, convoId, caller)
+    return readEpoch(sql, convoId)
+  },
+}

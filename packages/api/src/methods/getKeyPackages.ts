@@ -1,0 +1,11 @@
+import { claimKeyPackages } from '../queries/key-packages.ts'
+import { BODY_LIMITS, type Method } from '../xrpc/method.ts'
+
+export const getKeyPackages: Method<'blue.catbird.mls.getKeyPackages'> = {
+  maxBodyBytes: BODY_LIMITS.none,
+  async run({ sql }, { dids, cipherSuite }, { caller }) {
+    const keyPackages = await claimKeyPackages(sql, { caller, dids, cipherSuite })
+    const found = new Set(keyPackages.map(({ did }) => did))
+    return { keyPackages, missing: [...new Set(dids)].filter((did) => !found.has(did)) }
+  },
+}

@@ -1,0 +1,17 @@
+import { encodeBase64 } from '@catbird/shared/bytes'
+import { RefusalError } from '@catbird/shared/errors'
+import { requireMember } from '../queries/access.ts'
+import { findWelcome } from '../queries/welcomes.ts'
+import { BODY_LIMITS, type Method } from '../xrpc/method.ts'
+
+export const getWelcome: Method<'blue.catbird.mls.getWelcome'> = {
+  maxBodyBytes: BODY_LIMITS.none,
+  async run({ sql }, { convoId, keyPackageHash }, { caller }) {
+    await requireMember(sql, convoId, caller)
+    const found = await findWelcome(sql, { convoId, did: caller, keyPackageHash })
+    if (found === 'none') throw new RefusalError('WelcomeNotFound', 'there is no Welcome for the caller')
+    if (found === 'consumed') throw new RefusalError('WelcomeConsumed', 'the Welcome was confirmed already')
+    const { bytes, keyPackageHash: hash } = found
+    return { convoId, welcome: encodeBase64(bytes), ...(hash && { keyPackageHash: hash }) }
+  },
+}

@@ -1,0 +1,14 @@
+import { requireMember } from '../queries/access.ts'
+import { invalidCursor, readMessageCursor } from '../queries/cursor.ts'
+import { BODY_LIMITS, type Method } from '../xrpc/method.ts'
+
+export const updateCursor: Method<'blue.catbird.mls.updateCursor'> = {
+  maxBodyBytes: BODY_LIMITS.small,
+  async run({ sql, readPositions }, { convoId, cursor }, { caller }) {
+    const { lastSeq } = await requireMember(sql, convoId, caller)
+    const seq = /^\d{1,15}$/.test(cursor) ? Number(cursor) : readMessageCursor(cursor).top
+    if (seq > lastSeq) throw invalidCursor()
+    if (seq > 0) await readPositions.advance(caller, convoId, seq)
+    return { success: true }
+  },
+}

@@ -1,0 +1,77 @@
+import { CommandMetrics, type Executor as ExecutorName } from '@catbird/shared/metrics'
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+export type FrontMetricsOptions = { rolloutPercent: number; isReady: () => boolean }
+
+/** The front's own metrics; those of the shards are merged with them at each scrape. */
+export class FrontMetrics {
+  readonly registry = new Registry()
+  readonly direct: CommandMetrics
+  readonly shardUp: Gauge<'shard'>
+  readonly shardScrapeOk: Gauge<'shard'>
+  readonly shardUtilization: Gauge<'shard'>
+  readonly shardHeapUsed: Gauge<'shard'>
+  readonly shardHeapLimit: Gauge<'shard'>
+  readonly #requests: Counter<'method' | 'status'>
+  readonly #errors: Counter<'method' | 'error'>
+  readonly #duration: Histogram<'method'>
+
+  constructor({ rolloutPercent, isReady }: FrontMetricsOptions) {
+    const registers = [this.registry]
+    collectDefaultMetrics({ register: this.registry })
+    this.direct = new CommandMetrics(this.registry, 'direct' satisfies ExecutorName)
+    this.#requests = new Counter({
+      name: 'http_requests_total',
+      help: 'XRPC requests answered.',
+      labelNames: ['method', 'status'],
+      registers,
+    })
+    this.#errors = new Counter({
+      name: 'http_errors_total',
+      help: 'XRPC requests refused or failed, by error name.',
+      labelNames: ['method', 'error'],
+      registers,
+    })
+    this.#duration = new Histogram({
+      name: 'http_request_duration_seconds',
+      help: 'Time from the head of an XRPC request to its answer.',
+      labelNames: ['method'],
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    })
+    const gauge = (name: string, help: string) => new Gauge({ name, help, labelNames: ['shard'], registers })
+    this.shardUp = gauge('shard_up', '1 while the shard takes commands.')
+    this.shardScrapeOk = gauge('shard_scrape_ok', '1 when the shard answered this scrape.')
+    this.shardUtilization = gauge(
+      'shard_event_loop_utilization',
+      'Share of the time since the last scrape that the shard was busy.',
+    )
+    this.shardHeapUsed = gauge('shard_heap_used_bytes', 'JavaScript heap in use by the shard.')
+    this.shardHeapLimit = gauge('shard_heap_limit_bytes', 'Most heap that the shard may use.')
+    new Gauge({
+      name: 'actor_rollout_percent',
+      help: 'Share of conversations whose commands go through actors; 0 when the actor system is off.',
+      registers,
+    }).set(rolloutPercent)
+    new Gauge({
+      name: 'server_ready',
+      help: '1 while the server is ready for requests.',
+      registers,
+      collect() {
+        this.set(isReady() ? 1 : 0)
+      },
+    })
+  }
+
+  requestDone(method: string, status: number, error: string | undefined, seconds: number): void {
+    this.#requests.inc({ method, status: String(status) })
+    if (error) this.#errors.inc({ method, error })
+    this.#duration.observe({ method }, seconds)
+  }
+
+  /** Prometheus text of the front and the given shards together. */
+  async render(shards: readonly object[][]): Promise<string> {
+    const all = [await this.registry.getMetricsAsJSON(), ...shards]
+    return AggregatorRegistry.aggregate(all as never).metrics()
+  }
+}

@@ -1,0 +1,66 @@
+import { RefusalError } from '@catbird/shared/errors'
+
+/**
+ * Where a page of messages ends, and how to go on: `forward` continues with later entries, `backward` with earlier
+ * ones. `top` is the highest seq on that page, which is how far its reader has come.
+ */
+export type MessageCursor = { direction: 'forward' | 'backward'; seq: number; top: number }
+
+/** Where a page of conversations ends: by time of the last activity, then id. */
+export type ConvoCursor = { lastAtMs: number; convoId: string }
+
+const VERSION = '1'
+
+export function writeMessageCursor({ direction, seq, top }: MessageCursor): string {
+  return encode(['m', direction === 'forward' ? 'f' : 'b', seq, top])
+}
+
+/** @throws RefusalError InvalidCursor */
+export function readMessageCursor(text: string): MessageCursor {
+  const [kind, direction, seq, top] = decode(text)
+  if (kind !== 'm' || (direction !== 'f' && direction !== 'b')) throw invalidCursor()
+  return { direction: direction === 'f' ? 'forward' : 'backward', seq: integer(seq), top: integer(top) }
+}
+
+export function writeConvoCursor({ lastAtMs, convoId }: ConvoCursor): string {
+  return encode(['c', lastAtMs, convoId])
+}
+
+/** @throws RefusalError InvalidCursor */
+export function readConvoCursor(text: string): ConvoCursor {
+  const [kind, lastAtMs, convoId] = decode(text)
+  if (kind !== 'c' || !convoId) throw invalidCursor()
+  return { lastAtMs: integer(lastAtMs), convoId }
+}
+
+export function writeCommitCursor(seq: number): string {
+  return encode(['k', seq])
+}
+
+/** @throws RefusalError InvalidCursor */
+export function readCommitCursor(text: string): number {
+  const [kind, seq] = decode(text)
+  if (kind !== 'k') throw invalidCursor()
+  return integer(seq)
+}
+
+export function invalidCursor(): RefusalError {
+  return new RefusalError('InvalidCursor', 'cursor is not one of this method')
+}
+
+function encode(parts: (string | number)[]): string {
+  return Buffer.from([VERSION, ...parts].join(':')).toString('base64url')
+}
+
+function decode(text: string): string[] {
+  if (!/^[\w-]{1,512}$/.test(text)) throw invalidCursor()
+  const [version, ...parts] = Buffer.from(text, 'base64url').toString('utf8').split(':')
+  if (version !== VERSION) throw invalidCursor()
+  return parts
+}
+
+function integer(text: string | undefined): number {
+  const value = /^\d{1,16}$/.test(text ?? '') ? Number(text) : Number.NaN
+  if (!Number.isSafeInteger(value)) throw invalidCursor()
+  return value
+}

@@ -1,0 +1,61 @@
+import type { ShardStatus } from '@catbird/shared/shard-protocol'
+import type { FrontMetrics } from '../metrics.ts'
+import type { ShardClient } from './shard-client.ts'
+
+type Metrics = ShardStatus['metrics']
+
+/** Gathers the shards' metrics; a dead or blocked shard is left out of a scrape and never breaks it. */
+export class ShardMetrics {
+  readonly #metrics: FrontMetrics
+  /** Counters and histograms of lives that are over: they go on counting from there. */
+  readonly #retired: Metrics[] = []
+
+  constructor(metrics: FrontMetrics) {
+    this.#metrics = metrics
+  }
+
+  /** Keeps what a life that is over has counted. */
+  retire(status: ShardStatus): void {
+    const counts = status.metrics.filter(({ type }) => String(type) !== 'gauge')
+    this.#retired.push(counts)
+    if (this.#retired.length > 1) this.#retired.splice(0, 2, mergeCounts(this.#retired[0]!, counts))
+  }
+
+  async collect(shards: readonly ShardClient[]): Promise<Metrics[]> {
+    const collected = await Promise.all(shards.map((shard) => this.#collectOne(shard)))
+    return [...this.#retired, ...collected.filter((metrics) => metrics !== undefined)]
+  }
+
+  async #collectOne(shard: ShardClient): Promise<Metrics | undefined> {
+    const label = { shard: String(shard.shard) }
+    const { shardUp, shardScrapeOk, shardUtilization, shardHeapUsed, shardHeapLimit } = this.#metrics
+    shardUp.set(label, shard.state === 'up' ? 1 : 0)
+    try {
+      const status = await shard.status()
+      shardScrapeOk.set(label, 1)
+      shardUtilization.set(label, status.eventLoopUtilization)
+      shardHeapUsed.set(label, status.heapUsedBytes)
+      shardHeapLimit.set(label, status.heapLimitBytes)
+      return status.metrics
+    } catch {
+      shardScrapeOk.set(label, 0)
+      return undefined
+    }
+  }
+}
+
+/** Adds the values of two lives, name by name and label by label. */
+function mergeCounts(before: Metrics, after: Metrics): Metrics {
+  const names = new Set([...before, ...after].map(({ name }) => name))
+  return [...names].map((name) => {
+    const [first, second] = [before, after].map((metrics) => metrics.find((metric) => metric.name === name))
+    if (!first || !second) return (first ?? second)!
+    const sums = new Map<string, (typeof first.values)[number]>()
+    for (const value of [...first.values, ...second.values]) {
+      const key = JSON.stringify([(value as { metricName?: string }).metricName, value.labels])
+      const known = sums.get(key)
+      sums.set(key, known ? { ...known, value: known.value + value.value } : { ...value })
+    }
+    return { ...first, values: [...sums.values()] }
+  })
+}

@@ -1,0 +1,75 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import type { ShardSettings, ShardStatus, ShardTask } from '@catbird/shared/shard-protocol'
+import { withDeadline } from '@catbird/shared/sql'
+import { Piscina } from 'piscina'
+
+const WORKER = import.meta.resolve('@catbird/shard-worker/main')
+const START_MS = 15_000
+const CONTROL_MS = 1000
+const DESTROY_MS = 2000
+
+/** One life of a shard's thread. A new life gets a new pool: a pool whose worker cannot load never settles. */
+export class ShardThread {
+  readonly port: MessagePort
+  readonly #pool: Piscina
+
+  private constructor(pool: Piscina, port: MessagePort) {
+    this.#pool = pool
+    this.port = port
+  }
+
+  /** Resolves when the shard takes commands; rejects, with nothing left running, when it cannot start in time. */
+  static async start(settings: ShardSettings, onDeath: (error: unknown) => void): Promise<ShardThread> {
+    const pool = new Piscina({
+      filename: WORKER,
+      minThreads: 1,
+      maxThreads: 1,
+      // Would park the thread between tasks, and with it timers, sockets and flushes.
+      atomics: 'disabled',
+      concurrentTasksPerWorker: 16,
+      maxQueue: 16,
+    })
+    const { port1, port2 } = new MessageChannel()
+    const thread = new ShardThread(pool, port1)
+    pool.on('error', onDeath)
+    // The far end of the port dies with its thread, also when the pool says nothing.
+    port1.on('close', () => onDeath(new Error('the shard closed its port')))
+    try {
+      await thread.#control({ type: 'start', settings, port: port2 }, START_MS, [port2])
+      return thread
+    } catch (error) {
+      await thread.destroy()
+      throw error
+    }
+  }
+
+  /** Rejects when the thread does not answer within a second. */
+  async ping(deadlineMs = CONTROL_MS): Promise<void> {
+    await this.#control({ type: 'ping' }, deadlineMs)
+  }
+
+  async status(): Promise<ShardStatus> {
+    return (await this.#control({ type: 'status' }, CONTROL_MS))!
+  }
+
+  /** Lets the shard finish what it has, until the deadline (Unix ms). */
+  async stop(deadlineMs: number): Promise<void> {
+    await this.#control({ type: 'stop', deadlineMs }, deadlineMs - Date.now() + CONTROL_MS)
+  }
+
+  async destroy(): Promise<void> {
+    this.port.removeAllListeners('close')
+    this.port.close()
+    await withDeadline(this.#pool.destroy(), DESTROY_MS, () => new Error('deadline')).catch(() => {})
+  }
+
+  #control(
+    task: ShardTask,
+    deadlineMs: number,
+    transferList: MessagePort[] = [],
+  ): Promise<ShardStatus | undefined> {
+    // Never an abort signal: it would kill the thread and all its actors.
+    const run: Promise<ShardStatus | undefined> = this.#pool.run(task, { transferList })
+    return withDeadline(run, deadlineMs, () => new Error(`the shard did not answer ${task.type} in time`))
+  }
+}

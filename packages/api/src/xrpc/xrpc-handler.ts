@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { type Refusal, RefusalError, refusal } from '@catbird/shared/errors'
+import { assertOutput, isNsid, methodKind, type Nsid, parseInput, parseParams } from '@catbird/shared/lexicon'
+import { withDeadline } from '@catbird/shared/sql'
+import type { HttpBindings } from '@hono/node-server'
+import type { Context } from 'hono'
+import type { AppContext } from '../context.ts'
+import { METHODS } from '../methods/index.ts'
+import { readJsonBody } from './body.ts'
+import { errorResponse } from './errors.ts'
+import type { Method, Request } from './method.ts'
+
+type HonoContext = Context<{ Bindings: HttpBindings }>
+
+/** How long after the deadline an answer may still come, so that the one who did the work names the refusal. */
+const GRACE_MS = 500
+
+/**
+ * One XRPC request, in the order that the contract gives: admission → authentication → body → validation → method.
+ * Every refusal becomes a JSON error by name; only faults become InternalServerError.
+ */
+export function xrpcHandler(context: AppContext): (c: HonoContext) => Promise<Response> {
+  return async function handleXrpc(c) {
+    const startedMs = performance.now()
+    const requestId = randomUUID()
+    const nsid = c.req.path.slice('/xrpc/'.length)
+    const label = isNsid(nsid) ? nsid : 'unknown'
+    const log = context.log.child({ requestId, method: label })
+    let status = 200
+    let error: string | undefined
+    let body: string
+    const headers: Record<string, string> = {
+      'Content-Type': 'application/json',
+      'Cache-Control': 'no-store',
+      'X-Request-Id': requestId,
+    }
+    try {
+      body = JSON.stringify(await answer(context, c, nsid, requestId))
+    } catch (thrown) {
+      const refused = toRefusal(thrown, (fault) => log.error({ err: fault }, 'Request failed'))
+      const response = errorResponse(refused)
+      Object.assign(headers, response.headers)
+      status = response.status
+      body = response.body
+      error = refused.error
+      if (status === 413 || status === 415) headers.Connection = 'close'
+    }
+    context.metrics.requestDone(label, status, error, (performance.now() - startedMs) / 1000)
+    log.debug({ status, error }, 'Request done')
+    return c.body(body, status as 200, headers)
+  }
+}
+
+async function answer(
+  context: AppContext,
+  c: HonoContext,
+  nsid: string,
+  requestId: string,
+): Promise<unknown> {
+  if (!isNsid(nsid)) throw new RefusalError('MethodNotImplemented', 'no such method')
+  const { incoming } = c.env as { incoming: IncomingMessage }
+  const isQuery = methodKind(nsid) === 'query'
+  if (c.req.method !== (isQuery ? 'GET' : 'POST')) {
+    throw new RefusalError('MethodNotAllowed', `use ${isQuery ? 'GET' : 'POST'}`)
+  }
+  if (context.isDraining()) throw new RefusalError('ShuttingDown', 'the server is shutting down')
+  const method = METHODS[nsid] as Method<Nsid>
+  const declared = Number(incoming.headers['content-length'] ?? (isQuery ? 0 : method.maxBodyBytes))
+  const release = context.budget.reserve(Math.min(declared || 0, method.maxBodyBytes))
+  if (!release) throw new RefusalError('Overloaded', 'too many bytes are in flight')
+  try {
+    const deadlineMs = Date.now() + context.config.server.requestTimeoutMs
+    const { did } = await context.authenticator.authenticate(c.req.header('authorization'), nsid)
+    const input = isQuery
+      ? parseParams(nsid as 'blue.catbird.mls.getEpoch', new URL(c.req.url).searchParams)
+      : parseInput(
+          nsid as 'blue.catbird.mls.sendMessage',
+          await readJsonBody(incoming, method.maxBodyBytes, deadlineMs),
+        )
+    const output = await runMethod(context, method, input, { caller: did, requestId, deadlineMs })
+    if (context.checkOutputs) assertOutput(nsid, output)
+    return output
+  } finally {
+    release()
+  }
+}
+
+function runMethod(
+  context: AppContext,
+  method: Method<Nsid>,
+  input: unknown,
+  request: Request,
+): Promise<unknown> {
+  const running = method.run(context, input as never, request)
+  return withDeadline(running, request.deadlineMs - Date.now() + GRACE_MS, () => {
+    const text = 'the answer did not come in time; a retry with the same idempotency key is safe'
+    return new RefusalError('OutcomeUnknown', text)
+  })
+}
+
+/** Database errors of reads are 503 by name, so that nobody mistakes an outage for a bug. */
+function toRefusal(thrown: unknown, onFault: (fault: unknown) => void): Refusal {
+  if (thrown instanceof RefusalError) return thrown.refusal
+  if (isDatabaseAway(thrown)) return refusal('DatabaseUnavailable', 'the database cannot be reached')
+  onFault(thrown)
+  return refusal('InternalServerError', 'internal error')
+}
+
+const DATABASE_AWAY = /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|ENOTFOUND|EHOSTUNREACH|57P|57014|53300|08)/
+
+function isDatabaseAway(thrown: unknown): boolean {
+  return thrown instanceof Error && 'code' in thrown && DATABASE_AWAY.test(String(thrown.code))
+}

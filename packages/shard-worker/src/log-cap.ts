@@ -1,0 +1,32 @@
+import type { Clock } from '@catbird/shared/clock'
+import type { LogLine } from '@catbird/shared/shard-protocol'
+
+/** Lines of one kind per second: enough to follow a conversation, too few to fill a disk. */
+const LINES_PER_SECOND = 20
+
+/** Writes lines that come per activation or per epoch, and counts what it leaves out. */
+export class LogCap {
+  readonly #clock: Clock
+  readonly #write: (line: LogLine) => void
+  readonly #windows = new Map<string, { second: number; lines: number }>()
+
+  constructor(clock: Clock, write: (line: LogLine) => void) {
+    this.#clock = clock
+    this.#write = write
+  }
+
+  line(kind: string, level: LogLine['level'], message: string, fields: LogLine['fields']): void {
+    const second = Math.floor(this.#clock.now() / 1000)
+    const window = this.#windows.get(kind)
+    if (window?.second !== second) {
+      const suppressed = Math.max(0, (window?.lines ?? 0) - LINES_PER_SECOND)
+      if (suppressed > 0) {
+        this.#write({ level, message: 'Lines were suppressed', fields: { kind, suppressed } })
+      }
+      this.#windows.set(kind, { second, lines: 1 })
+    } else if (++window.lines > LINES_PER_SECOND) {
+      return
+    }
+    this.#write({ level, message, fields })
+  }
+}

@@ -1,0 +1,20 @@
+import type { ShardStatus, ShardTask } from '@catbird/shared/shard-protocol'
+import { RunningShard } from './running-shard.ts'
+
+let running: RunningShard | undefined
+
+/** Entry of a shard's thread: its pool calls this for every control task; commands come over the port. */
+export default async function runTask(task: ShardTask): Promise<ShardStatus | undefined> {
+  switch (task.type) {
+    case 'start':
+      running = await RunningShard.start(task.settings, task.port)
+      return undefined
+    case 'ping':
+      return undefined
+    case 'status':
+      return running?.status()
+    case 'stop':
+      await running?.stop(task.deadlineMs)
+      running = undefined
+  }
+}
