@@ -53,6 +53,7 @@ async function tryOnce(
     const before = sent && (await findWrite(store, command.convoId, entryId, sent))
     const decided = before ?? (await decideUnderLock(store, command, entryId))
     if (!('unit' in decided)) {
+      transaction.end()
       await store.reply('locked', failure === 'rolledBack' ? undefined : failure)
       return decided
     }

@@ -94,17 +94,21 @@ export class SimStore implements Store {
   ): Promise<Set<string>> {
     const { scheduler } = this.options
     try {
-      await this.step(`${call}.prepare`, 'writes', () => transaction.prepare(units))
-      const notBeforeMs = failure === 'held' ? scheduler.nowMs + HELD_MS : undefined
-      for (;;) {
-        const blocker = await this.step(`${call}.acquire`, 'writes', () => transaction.acquire(), { notBeforeMs })
-        if (!blocker) break
-        await this.step(`${call}.wait`, 'writes', () => {}, { isReady: () => blocker.isDone })
+      let blocker = await this.step(`${call}.prepare`, 'writes', () => {
+        transaction.prepare(units)
+        return transaction.acquire()
+      })
+      while (blocker) {
+        const holder = blocker
+        const isReady = () => holder.isDone
+        blocker = await this.step(`${call}.acquire`, 'writes', () => transaction.acquire(), { isReady })
       }
-      return await this.step(`${call}.commit`, 'writes', () => {
+      const notBeforeMs = failure === 'held' ? scheduler.nowMs + HELD_MS : undefined
+      const commit = () => {
         if (failure === 'rolledBack') throw new StoreError('rolledBack', 'injected')
         return transaction.commit(scheduler.time)
-      })
+      }
+      return await this.step(`${call}.commit`, 'writes', commit, { notBeforeMs })
     } finally {
       transaction.end()
     }

@@ -1,0 +1,63 @@
+import { signDevToken } from '@catbird/api/auth/dev-token'
+import { methodKind, type Nsid, type Output } from '@catbird/shared/lexicon'
+import { TEST_AUDIENCE, TEST_SECRET } from './server.ts'
+
+type Name = Nsid extends `blue.catbird.mls.${infer N}` ? N : never
+type OutputOf<N extends Name> = Output<`blue.catbird.mls.${N}`>
+
+/** A refusal's details lie beside `error` and `message`. */
+export type ErrorBody = { error: string; message: string; [detail: string]: unknown }
+export type Answer<N extends Name> = { status: number; headers: Headers; body: OutputOf<N> & ErrorBody }
+
+/** Calls a server over HTTP as one DID, with a development token. */
+export class TestClient {
+  readonly did: string
+  readonly #url: string
+  #token: Promise<string> | undefined
+
+  constructor(url: string, did: string) {
+    this.did = did
+    this.#url = url
+  }
+
+  token(): Promise<string> {
+    this.#token ??= signDevToken(TEST_SECRET, { did: this.did, audience: TEST_AUDIENCE, ttlSeconds: 3600 })
+    return this.#token
+  }
+
+  /** Calls a method with its input or parameters as they are; answers whatever comes back. */
+  async call<N extends Name>(name: N, input: Record<string, unknown> = {}): Promise<Answer<N>> {
+    const nsid = `blue.catbird.mls.${name}` as Nsid
+    const headers = { Authorization: `Bearer ${await this.token()}` }
+    const isQuery = methodKind(nsid) === 'query'
+    const response = isQuery
+      ? await fetch(`${this.#url}/xrpc/${nsid}?${toQuery(input)}`, { headers })
+      : await fetch(`${this.#url}/xrpc/${nsid}`, {
+          method: 'POST',
+          headers: { ...headers, 'Content-Type': 'application/json' },
+          body: JSON.stringify(input),
+        })
+    const body = (await response.json()) as Answer<N>['body']
+    return { status: response.status, headers: response.headers, body }
+  }
+
+  /** Calls a method that must succeed. */
+  async ok<N extends Name>(name: N, input: Record<string, unknown> = {}): Promise<OutputOf<N>> {
+    const { status, body } = await this.call(name, input)
+    if (status !== 200) throw new Error(`${name} answered ${status} ${JSON.stringify(body)}`)
+    return body
+  }
+}
+
+function toQuery(input: Record<string, unknown>): URLSearchParams {
+  const query = new URLSearchParams()
+  for (const [key, value] of Object.entries(input)) {
+    for (const item of Array.isArray(value) ? value : [value]) query.append(key, String(item))
+  }
+  return query
+}
+
+/** Bytes as clients put them into JSON. */
+export function wire(bytes: Uint8Array): { $bytes: string } {
+  return { $bytes: Buffer.from(bytes).toString('base64') }
+}

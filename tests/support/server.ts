@@ -1,0 +1,62 @@
+import { loadConfig } from '@catbird/api/config'
+import { startService } from '@catbird/api/service'
+import { pino } from 'pino'
+import { createTestDatabase, type TestDatabase } from './postgres.ts'
+import { TestClient } from './client.ts'
+
+/** The ways in which a server can run commands; what must hold in all of them is tested in each. */
+export const MODES = [
+  { name: 'actors on 1 shard', env: { ENABLE_ACTOR_SYSTEM: 'true', SHARD_COUNT: '1' } },
+  { name: 'actors on 4 shards', env: { ENABLE_ACTOR_SYSTEM: 'true', SHARD_COUNT: '4' } },
+  { name: 'direct', env: { ENABLE_ACTOR_SYSTEM: 'false' } },
+] as const
+
+export const TEST_AUDIENCE = 'did:web:mls.example.com'
+export const TEST_SECRET = 'a secret that only tests know, 32+'
+
+export type TestEnv = Record<string, string>
+
+export type TestServer = {
+  url: string
+  databaseUrl: string
+  /** A client that acts as the given DID. */
+  as(did: string): TestClient
+  /** Log lines so far, parsed. */
+  logs: Record<string, unknown>[]
+  stop(): Promise<void>
+}
+
+/** A real server in this process, on a database of its own unless one is given; outputs are held to the lexicons. */
+export async function startTestServer(env: TestEnv = {}, database?: TestDatabase): Promise<TestServer> {
+  const own = database ? undefined : await createTestDatabase()
+  const databaseUrl = (database ?? own)!.url
+  const config = loadConfig({ ...testEnv(databaseUrl), ...env })
+  const logs: Record<string, unknown>[] = []
+  const log = pino(
+    { level: 'debug', formatters: { level: (label) => ({ level: label.toUpperCase() }) } },
+    { write: (line) => void logs.push(JSON.parse(line)) },
+  )
+  const service = await startService(config, log, { checkOutputs: true })
+  return {
+    url: service.url,
+    databaseUrl,
+    as: (did) => new TestClient(service.url, did),
+    logs,
+    async stop() {
+      await service.stop()
+      await own?.drop()
+    },
+  }
+}
+
+/** The environment of a test server; also for servers in processes of their own. */
+export function testEnv(databaseUrl: string): TestEnv {
+  return {
+    DATABASE_URL: databaseUrl,
+    DATABASE_POOL_MAX: '8',
+    SERVER_PORT: '0',
+    HOST: '127.0.0.1',
+    SERVICE_DID: TEST_AUDIENCE,
+    JWT_SECRET: TEST_SECRET,
+  }
+}
