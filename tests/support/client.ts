@@ -1,6 +1,6 @@
 import { signDevToken } from '@catbird/api/auth/dev-token'
 import { methodKind, type Nsid, type Output } from '@catbird/shared/lexicon'
-import { TEST_AUDIENCE, TEST_SECRET } from './server.ts'
+import { TEST_AUDIENCE, TEST_SECRET } from './identity.ts'
 
 type Name = Nsid extends `blue.catbird.mls.${infer N}` ? N : never
 type OutputOf<N extends Name> = Output<`blue.catbird.mls.${N}`>

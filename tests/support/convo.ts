@@ -10,10 +10,7 @@ export function newGroupId(): string {
 }
 
 /** Creates a conversation; with `epoch` it is tracked from the start. */
-export async function createConvo(
-  creator: TestClient,
-  input: Record<string, unknown> = {},
-): Promise<string> {
+export async function createConvo(creator: TestClient, input: Record<string, unknown> = {}): Promise<string> {
   const { id } = await creator.ok('createConvo', { groupId: newGroupId(), cipherSuite: SUITE, ...input })
   return id
 }

@@ -6,15 +6,20 @@ import { databaseUrl, runOnServer } from './database-server.ts'
 declare module 'vitest' {
   interface ProvidedContext {
     /** The server on which tests make their databases. */
-    databaseServer: { url: string; template: string }
+    databaseServer: { url: string; template?: string }
   }
 }
 
 /**
- * One PostgreSQL for the whole run (or the one at TEST_DATABASE_URL), with a template database that holds the
- * migrated schema and is cloned for each test.
+ * One PostgreSQL for the whole run, with a template database that holds the migrated schema and is cloned for each
+ * test; or the one at TEST_DATABASE_URL, where each test has a schema.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const external = process.env.TEST_DATABASE_URL
+  if (external) {
+    project.provide('databaseServer', { url: external })
+    return async () => {}
+  }
   const server = await openServer()
   const template = `catbird_template_${process.pid}`
   try {
@@ -33,8 +38,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 async function openServer() {
-  const external = process.env.TEST_DATABASE_URL
-  if (external) return { url: external, stop: async () => {} }
   const report = (details: object, message: string) => console.error(message, details)
   // Room for test files in parallel, each with pools of its own.
   return startTemporaryPostgres({ info: () => {}, warn: report, error: report }, { max_connections: '300' })

@@ -1,8 +1,9 @@
 import { loadConfig } from '@catbird/api/config'
 import { startService } from '@catbird/api/service'
 import { pino } from 'pino'
-import { createTestDatabase, type TestDatabase } from './postgres.ts'
 import { TestClient } from './client.ts'
+import { TEST_AUDIENCE, TEST_SECRET } from './identity.ts'
+import { createTestDatabase, type TestDatabase } from './postgres.ts'
 
 /** The ways in which a server can run commands; what must hold in all of them is tested in each. */
 export const MODES = [
@@ -10,9 +11,6 @@ export const MODES = [
   { name: 'actors on 4 shards', env: { ENABLE_ACTOR_SYSTEM: 'true', SHARD_COUNT: '4' } },
   { name: 'direct', env: { ENABLE_ACTOR_SYSTEM: 'false' } },
 ] as const
-
-export const TEST_AUDIENCE = 'did:web:mls.example.com'
-export const TEST_SECRET = 'a secret that only tests know, 32+'
 
 export type TestEnv = Record<string, string>
 

@@ -48,9 +48,9 @@ export class RunningShard {
       labelNames: ['shard'],
       registers,
     })
-    const { databaseUrl: url, schema, incarnation, policy, shard } = settings
+    const { databaseUrl: url, incarnation, policy, shard } = settings
     const base = { clock: systemClock, policy }
-    this.#store = new PgStore({ ...base, url, schema, incarnation, name: `shard ${shard}`, readers: READERS })
+    this.#store = new PgStore({ ...base, url, incarnation, name: `shard ${shard}`, readers: READERS })
     this.#shard = new Shard({
       ...base,
       store: this.#store,

@@ -25,7 +25,6 @@ export type LogLine = {
 export type ShardSettings = {
   shard: number
   databaseUrl: string
-  schema?: string
   incarnation: number
   policy: { maxMembers: number; messageEpochWindow: number; messageTtlMs: number }
   mailboxCommands: number

@@ -9,14 +9,13 @@ export type PoolOptions = {
   /** Seen in pg_stat_activity. */
   name: string
   statementTimeoutMs: number
-  schema?: string
 }
 
 /**
- * Opens a pool. The driver has no deadlines of its own, so the server gets them: no statement, wait for a lock or
+ * Opens a pool; a `search_path` in the URL names the schema. The driver has no deadlines of its own, so the server gets them: no statement, wait for a lock or
  * forgotten transaction lasts longer than they say.
  */
-export function openPool(url: string, { max, name, statementTimeoutMs, schema }: PoolOptions): Pool {
+export function openPool(url: string, { max, name, statementTimeoutMs }: PoolOptions): Pool {
   return postgres(url, {
     max,
     connect_timeout: 5,
@@ -32,7 +31,6 @@ export function openPool(url: string, { max, name, statementTimeoutMs, schema }:
       plan_cache_mode: 'force_generic_plan',
       // A plan made while a table was empty must not scan it for good.
       enable_seqscan: 'off',
-      ...(schema && { search_path: schema }),
     },
   })
 }

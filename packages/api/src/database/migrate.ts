@@ -15,14 +15,17 @@ const LOCK_TIMEOUT_MS = 60_000
 const TABLE_LOCK_TIMEOUT_MS = 5_000
 const LOCK_NOT_AVAILABLE = '55P03'
 
-/** Where to migrate from and to, when not the project's own migrations in `public`. */
-export type MigrateOptions = { directory?: string; schema?: string; lockTimeoutMs?: number }
+/** Where to migrate from, when not the project's own migrations. */
+export type MigrateOptions = { directory?: string; lockTimeoutMs?: number }
 
 /**
  * Brings the database to the newest schema and returns the names of the migrations that this call applied, in
  * order. All of them or none: they run in one transaction. Waits while another process migrates.
+ *
+ * A `search_path` in the URL names the schema that holds everything; it is made when missing.
  */
 export async function migrate(url: string, options: MigrateOptions = {}): Promise<string[]> {
+  const schema = new URL(url).searchParams.get('search_path')
   const client = new pg.Client({ connectionString: url, application_name: 'catbird-migrate' })
   // A lost connection fails the query that runs; without a listener it would end the process as well.
   client.on('error', () => {})
@@ -34,8 +37,8 @@ export async function migrate(url: string, options: MigrateOptions = {}): Promis
       dir: options.directory ?? MIGRATIONS_DIRECTORY,
       // Everything but 0001_name.sql: schema.sql lies beside them.
       ignorePattern: '(?!\\d+_.*\\.sql$).*',
-      schema: options.schema ?? 'public',
-      createSchema: options.schema !== undefined,
+      schema: schema ?? 'public',
+      createSchema: schema !== null,
       migrationsTable: MIGRATIONS_TABLE,
       direction: 'up',
       checkOrder: true,

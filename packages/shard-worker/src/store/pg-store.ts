@@ -20,7 +20,6 @@ import { writeUnits } from './write-units.ts'
 
 export type PgStoreOptions = LockedContext & {
   url: string
-  schema?: string
   name: string
   /** Connections for reads and for commands under a row's lock; opened when needed. */
   readers: number
@@ -91,12 +90,8 @@ export class PgStore implements Store {
   }
 
   #open(role: 'writer' | 'reader'): Pool {
-    const { url, schema, name } = this.#options
-    return openPool(url, {
-      max: 1,
-      name: `${name} ${role}`,
-      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-      schema,
-    })
+    const { url, name, readers } = this.#options
+    const max = role === 'writer' ? 1 : readers
+    return openPool(url, { max, name: `${name} ${role}`, statementTimeoutMs: STATEMENT_TIMEOUT_MS })
   }
 }

@@ -1,0 +1,133 @@
+import type { Command } from '@catbird/shared/commands'
+import { type ConvoLog, describe, type RowGroup, seqBefore } from './convo-log.ts'
+import type { Exchange, StoredRecord } from './history.ts'
+
+type Report = (problem: string) => void
+
+/** Finds the rows of every accepted command, and for every command's rows the request that asked for them. */
+export function matchRows(
+  history: Exchange[],
+  logs: Map<string, ConvoLog>,
+  records: StoredRecord[],
+  report: Report,
+): void {
+  for (const exchange of history) if (exchange.reply?.ok) findAnswered(exchange, logs, report)
+  const recorded = new Map(records.map((record) => [keyOf(record), record.contentHash]))
+  const unknown = history.filter(({ reply }) => !reply || (!reply.ok && reply.refusal.error === 'OutcomeUnknown'))
+  const owners = new Map<string | Exchange, RowGroup>()
+  for (const { groups } of logs.values()) {
+    for (const group of groups) {
+      group.owner = findOwner(group, unknown, recorded, owners, report)
+      if (group.owner) claim(group, group.owner, owners, report)
+    }
+  }
+}
+
+function findAnswered(exchange: Exchange, logs: Map<string, ConvoLog>, report: Report): void {
+  const { command, reply } = exchange
+  const log = logs.get(command.convoId)
+  const seq = reply?.ok ? Number(reply.answer.seq) : Number.NaN
+  const group = log && candidate(log, command, seq)
+  if (!group || !fits(group, command)) report(`${describe(exchange)}: its rows are not in the log`)
+  else group.answered.push(exchange)
+}
+
+function candidate(log: ConvoLog, command: Command, seq: number): RowGroup | undefined {
+  if (command.type === 'createConvo') return log.groups[0]
+  if (command.type !== 'leaveConvo' || command.target !== command.caller) return log.bySeq.get(seq)
+  // A departure has no seq; its answer says the newest entry before it, and one leaves once between entries.
+  return log.groups.find((group) => fits(group, command) && seqBefore(log, group.rows[0]!) === seq)
+}
+
+/** Whether the rows have the command's content; what else they must say is the model's matter. */
+function fits({ rows, entry }: RowGroup, command: Command): boolean {
+  const first = rows[0]!
+  if (first.sender !== command.caller) return false
+  switch (command.type) {
+    case 'createConvo':
+      return first.kind === 'created'
+    case 'sendMessage':
+      return (
+        entry?.kind === 'app' &&
+        isSame(entry.bytes, command.bytes) &&
+        entry.epoch === command.epoch &&
+        (command.message === undefined || command.message.id === entry.messageId)
+      )
+    case 'leaveConvo':
+      if (command.target === command.caller) return first.kind === 'left'
+      return entry?.kind === 'commit' && isSame(entry.bytes, command.commit?.bytes) && !entry.added?.length
+    case 'addMembers':
+      return entry?.kind === 'commit' && isSame(entry.bytes, command.commit?.bytes) && !entry.removed?.length
+  }
+}
+
+function isSame(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return a && b ? Buffer.compare(a, b) === 0 : a === b
+}
+
+function findOwner(
+  group: RowGroup,
+  unknown: Exchange[],
+  recorded: Map<string, string>,
+  owners: Map<string | Exchange, RowGroup>,
+  report: Report,
+): Exchange | undefined {
+  const { answered, rows } = group
+  const first = rows[0]!
+  const isOwner = (exchange: Exchange) => {
+    const { command, invokedAt } = exchange
+    const { idempotency } = command
+    const isRecorded =
+      !idempotency ||
+      recorded.get(keyOf({ ...idempotency, caller: command.caller, method: command.type })) ===
+        idempotency.contentHash
+    return invokedAt <= (first.committedAt ?? Number.POSITIVE_INFINITY) && isRecorded
+  }
+  const open = unknown.filter(
+    (exchange) =>
+      exchange.command.convoId === group.convoId && !owners.has(exchange) && fits(group, exchange.command),
+  )
+  const related = answered.length === 0 ? open : open.filter((a) => answered.some((b) => isRepeat(a, b)))
+  const owner = [...answered, ...related].filter(isOwner).sort((a, b) => a.invokedAt - b.invokedAt)[0]
+  if (!owner) {
+    report(`${group.convoId} n=${first.n}: nobody whose request was before it asked for ${first.kind} by ${first.sender}`)
+  }
+  for (const exchange of answered) {
+    if (owner && exchange !== owner && !isRepeat(exchange, owner)) {
+      report(`${describe(exchange)}: answered with the rows of another command, ${describe(owner)}`)
+    }
+  }
+  return owner
+}
+
+function isRepeat(a: Exchange, b: Exchange): boolean {
+  const intents = intentsOf(b.command)
+  return intentsOf(a.command).some((intent) => intents.includes(intent))
+}
+
+function claim(
+  group: RowGroup,
+  owner: Exchange,
+  owners: Map<string | Exchange, RowGroup>,
+  report: Report,
+): void {
+  for (const intent of [owner, ...intentsOf(owner.command)]) {
+    if (owners.has(intent)) report(`${describe(owner)}: took effect twice`)
+    owners.set(intent, group)
+  }
+}
+
+/** What makes two commands one: the idempotency key, or the message id, each with its content. */
+function intentsOf({ idempotency, caller, type, ...command }: Command): string[] {
+  const intents: string[] = []
+  if (idempotency) intents.push(`${keyOf({ ...idempotency, caller, method: type })} ${idempotency.contentHash}`)
+  if ('message' in command && command.message) {
+    const { id, contentHash } = command.message
+    intents.push(`message ${command.convoId} ${caller} ${id} ${contentHash}`)
+  }
+  return intents
+}
+
+export function keyOf({ caller, method, key }: { caller: string; method: string; key: string }): string {
+  return `${caller} ${method} ${key}`
+}
