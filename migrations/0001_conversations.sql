@@ -142,7 +142,8 @@ create table idempotency (
   method text not null,
   key text not null,
   content_hash text not null,
-  answer jsonb not null,
+  -- json, not jsonb: a repeat is answered with the same bytes.
+  answer json not null,
   expires_at timestamptz not null,
   primary key (caller, method, key)
 );

@@ -39,7 +39,7 @@ CREATE TABLE idempotency (
   method text NOT NULL,
   key text NOT NULL,
   content_hash text NOT NULL,
-  answer jsonb NOT NULL,
+  answer json NOT NULL,
   expires_at timestamp with time zone NOT NULL,
   CONSTRAINT idempotency_pkey PRIMARY KEY (caller, method, key)
 );
@@ -136,6 +136,7 @@ CREATE TABLE welcomes (
   did text NOT NULL,
   n bigint NOT NULL,
   key_package_hash text NOT NULL,
+  key_package_ref text,
   entry_id uuid NOT NULL,
   created_at timestamp with time zone NOT NULL,
   consumed_at timestamp with time zone,

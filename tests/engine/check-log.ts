@@ -17,7 +17,7 @@ export function checkLog(log: ConvoLog, report: (problem: string) => void): void
 }
 
 function checkEntries(log: ConvoLog, at: (row: StoredRow) => string, report: (problem: string) => void): void {
-  let hash = createHash('sha256').update(log.convoId).digest()
+  let hash: Uint8Array = createHash('sha256').update(log.convoId).digest()
   let seq = 0
   for (const row of log.rows) {
     const isEntry = row.kind === 'app' || row.kind === 'commit'
@@ -26,12 +26,12 @@ function checkEntries(log: ConvoLog, at: (row: StoredRow) => string, report: (pr
     seq++
     if (row.seq !== seq) report(`${at(row)}: seq ${row.seq}, ${seq} expected`)
     hash = nextLink(hash, row)
-    if (row.logHash !== hash.toString('hex')) report(`${at(row)}: the log chain is broken`)
+    if (row.logHash !== Buffer.from(hash).toString('hex')) report(`${at(row)}: the log chain is broken`)
   }
 }
 
 /** Rule 7 of the contract, from its text. */
-function nextLink(previous: Buffer, { seq, epoch, kind, sender, bytes }: StoredRow): Buffer {
+function nextLink(previous: Uint8Array, { seq, epoch, kind, sender, bytes }: StoredRow): Uint8Array {
   const numbers = Buffer.alloc(17)
   numbers.writeBigUInt64BE(BigInt(seq!), 0)
   numbers.writeBigUInt64BE(BigInt(epoch), 8)

@@ -7,26 +7,26 @@ type Report = (problem: string) => void
 export function checkReplies(logs: Map<string, ConvoLog>, report: Report): void {
   for (const log of logs.values()) {
     for (const group of log.groups) {
-      for (const exchange of group.answered) checkReply(log, group, exchange, report)
+      for (const exchange of group.answered) checkReply(group, exchange, report)
     }
   }
 }
 
-function checkReply(log: ConvoLog, group: RowGroup, exchange: Exchange, report: Report): void {
+function checkReply(group: RowGroup, exchange: Exchange, report: Report): void {
   const { committedAt } = group.rows[0]!
   if (committedAt !== undefined && exchange.repliedAt! < committedAt) {
     report(`${describe(exchange)}: answered before COMMIT at ${committedAt}`)
   }
   if (!group.after || !exchange.reply?.ok) return
   const { answer } = exchange.reply
-  for (const [field, value] of Object.entries(expectedAnswer(log, group, exchange))) {
+  for (const [field, value] of Object.entries(expectedAnswer(group, exchange))) {
     if (JSON.stringify(answer[field]) !== JSON.stringify(value)) {
       report(`${describe(exchange)}: answer says ${field}=${answer[field]}, the log says ${value}`)
     }
   }
 }
 
-function expectedAnswer(log: ConvoLog, group: RowGroup, { command }: Exchange): Record<string, unknown> {
+function expectedAnswer(group: RowGroup, { command }: Exchange): Record<string, unknown> {
   const { entry, rows, after } = group
   const createdAt = new Date(rows[0]!.createdAtMs).toISOString()
   switch (command.type) {
@@ -43,13 +43,8 @@ function expectedAnswer(log: ConvoLog, group: RowGroup, { command }: Exchange): 
       return { messageId, receivedAt: createdAt, seq, epoch, logHash }
     }
     default: {
-      const { epoch, seq } = after!
-      return { success: true, newEpoch: epoch, seq, ...logHashAt(log, seq) }
+      const change = { success: true, newEpoch: after!.epoch }
+      return entry ? { ...change, seq: entry.seq, logHash: entry.logHash } : change
     }
   }
-}
-
-function logHashAt(log: ConvoLog, seq: number): { logHash?: string } {
-  const entry = log.bySeq.get(seq)?.entry
-  return entry ? { logHash: entry.logHash } : {}
 }

@@ -47,13 +47,6 @@ function addToGroup(log: ConvoLog, row: StoredRow): void {
   if (!log.bySeq.has(row.seq)) log.bySeq.set(row.seq, group!)
 }
 
-/** Newest seq before a row. */
-export function seqBefore(log: ConvoLog, row: StoredRow): number {
-  let seq = 0
-  for (const other of log.rows) if (other.n < row.n && other.seq !== undefined) seq = Math.max(seq, other.seq)
-  return seq
-}
-
 export function describe({ command, reply, invokedAt, repliedAt }: Exchange): string {
   const outcome = reply === undefined ? 'no reply' : reply.ok ? 'accepted' : reply.refusal.error
   return `${command.type} ${command.requestId} in ${command.convoId} [${invokedAt}–${repliedAt ?? '∞'}] → ${outcome}`

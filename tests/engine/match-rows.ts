@@ -1,5 +1,5 @@
-import type { Command } from '@catbird/shared/commands'
-import { type ConvoLog, describe, type RowGroup, seqBefore } from './convo-log.ts'
+import type { Answer, Command } from '@catbird/shared/commands'
+import { type ConvoLog, describe, type RowGroup } from './convo-log.ts'
 import type { Exchange, StoredRecord } from './history.ts'
 
 type Report = (problem: string) => void
@@ -26,17 +26,19 @@ export function matchRows(
 function findAnswered(exchange: Exchange, logs: Map<string, ConvoLog>, report: Report): void {
   const { command, reply } = exchange
   const log = logs.get(command.convoId)
-  const seq = reply?.ok ? Number(reply.answer.seq) : Number.NaN
-  const group = log && candidate(log, command, seq)
+  const answer = reply?.ok ? reply.answer : {}
+  const group = log && candidate(log, command, answer)
   if (!group || !fits(group, command)) report(`${describe(exchange)}: its rows are not in the log`)
   else group.answered.push(exchange)
 }
 
-function candidate(log: ConvoLog, command: Command, seq: number): RowGroup | undefined {
+function candidate(log: ConvoLog, command: Command, answer: Answer): RowGroup | undefined {
   if (command.type === 'createConvo') return log.groups[0]
-  if (command.type !== 'leaveConvo' || command.target !== command.caller) return log.bySeq.get(seq)
-  // A departure has no seq; its answer says the newest entry before it, and one leaves once between entries.
-  return log.groups.find((group) => fits(group, command) && seqBefore(log, group.rows[0]!) === seq)
+  if (command.type !== 'leaveConvo' || command.target !== command.caller) {
+    return log.bySeq.get(Number(answer.seq))
+  }
+  // A departure has no seq, but whoever leaves again was added in between, which takes an epoch.
+  return log.groups.find((group) => fits(group, command) && group.rows[0]!.epoch === answer.newEpoch)
 }
 
 /** Whether the rows have the command's content; what else they must say is the model's matter. */

@@ -46,7 +46,7 @@ export async function writeUnits(sql: Sql, incarnation: number, units: Unit[]): 
     ),
     record as (
       select * from json_to_recordset(${json('records')}) as r(
-        convo_id text, caller text, method text, key text, content_hash text, answer jsonb,
+        convo_id text, caller text, method text, key text, content_hash text, answer json,
         expires_at timestamptz)
     ),
     allowed as (
