@@ -2,7 +2,7 @@ import type { Reply } from '@catbird/shared/commands'
 import type { Decision, Refused } from '../conversation/decision.ts'
 import type { Unit } from '../store/store.ts'
 import type { Actor } from './actor.ts'
-import { claimsOf, type Pending } from './pending.ts'
+import { claimsOf, type Pending, packageClaim } from './pending.ts'
 
 export type AcceptedDecision = Extract<Decision, { outcome: 'accepted' }>
 
@@ -52,6 +52,8 @@ export class Batch {
     unit.final = decision.state
     unit.waiting.push({ pending, outcome: { answer: decision.answer } })
     for (const claim of claimsOf(pending)) this.#claims.add(claim)
+    // Claimed by hash whatever the command called them.
+    for (const name of decision.change.keyPackages) this.#claims.add(packageClaim(name))
     this.#rows += decision.change.rows.length
     this.#bytes += pending.command.size
   }
@@ -62,7 +64,15 @@ export class Batch {
     if (!unit) return []
     this.units.delete(convoId)
     unit.actor.unsettledUnits--
+    if (this.units.size === 0) this.#clear()
     return unit.waiting.map(({ pending }) => pending)
+  }
+
+  /** An empty batch is never flushed: nobody would wait for its claims or its size to go. */
+  #clear(): void {
+    this.#claims.clear()
+    this.#rows = 0
+    this.#bytes = 0
   }
 }
 

@@ -2,6 +2,7 @@ import type { Clock } from '@catbird/shared/clock'
 import type { ErrorName } from '@catbird/shared/errors'
 import type { Refused } from '../conversation/decision.ts'
 import { withWinner } from '../conversation/epoch.ts'
+import type { Facts } from '../conversation/facts.ts'
 import { type Store, StoreError, type Unit } from '../store/store.ts'
 import type { Actor } from './actor.ts'
 import { type AcceptedDecision, Batch, type BatchLimits, replyTo, type StagedUnit } from './batch.ts'
@@ -58,9 +59,9 @@ export class GroupCommit {
   }
 
   /** Whether another staged command holds something that this one needs for itself. */
-  isClaimed(pending: Pending): boolean {
+  isClaimed(pending: Pending, facts?: Facts): boolean {
     const batches = [this.#open, ...(this.#inFlight ? [this.#inFlight] : []), ...this.#inDoubt]
-    return claimsOf(pending).some((claim) => batches.some((batch) => batch.has(claim)))
+    return claimsOf(pending, facts).some((claim) => batches.some((batch) => batch.has(claim)))
   }
 
   stage(actor: Actor, pending: Pending, decision: AcceptedDecision): void {

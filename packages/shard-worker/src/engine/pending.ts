@@ -1,5 +1,6 @@
-import { type Command, type Reply, refused } from '@catbird/shared/commands'
+import { type Command, type KeyPackageName, type Reply, refused } from '@catbird/shared/commands'
 import type { ErrorName } from '@catbird/shared/errors'
+import { type Facts, findKeyPackage } from '../conversation/facts.ts'
 
 /** A command that waits for its answer. */
 export type Pending = {
@@ -18,7 +19,7 @@ export function settleRefused(pending: Pending, error: ErrorName, message: strin
 }
 
 /** Names of things that two commands of one shard must not stage at once, whatever their conversations. */
-export function claimsOf({ command }: Pending): string[] {
+export function claimsOf({ command }: Pending, facts?: Facts): string[] {
   const claims: string[] = []
   const { idempotency, caller, type } = command
   if (idempotency) claims.push(`record ${caller} ${type} ${idempotency.key}`)
@@ -26,7 +27,16 @@ export function claimsOf({ command }: Pending): string[] {
     claims.push(`message ${command.convoId} ${command.message.id}`)
   }
   if ('keyPackages' in command) {
-    for (const { did, hash } of command.keyPackages) claims.push(`package ${did} ${hash}`)
+    // Two commands may call one package by its hash and by its reference: the facts tell.
+    for (const name of command.keyPackages) {
+      claims.push(packageClaim(name))
+      const found = facts && findKeyPackage(facts, name)
+      if (found) claims.push(packageClaim(found))
+    }
   }
   return claims
+}
+
+export function packageClaim({ did, hash }: KeyPackageName): string {
+  return `package ${did} ${hash}`
 }

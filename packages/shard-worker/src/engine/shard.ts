@@ -169,7 +169,9 @@ export class Shard {
 
   async #tick(): Promise<void> {
     const turns = this.#ready.splice(0, TICK_ACTORS).map((actor): Turn => {
-      return { actor, pendings: actor.take(TURN_COMMANDS), facts: [] }
+      const pendings = actor.take(TURN_COMMANDS)
+      const claimed = new Set(pendings.filter((pending) => this.#commit.isClaimed(pending)))
+      return { actor, pendings, facts: [], claimed }
     })
     try {
       await readTurns(this.#options.store, turns)
@@ -194,9 +196,9 @@ export class Shard {
     this.#endTurn(actor)
   }
 
-  #take({ actor, pendings, facts }: Turn): void {
+  #take({ actor, pendings, facts, claimed }: Turn): void {
     for (const [i, pending] of pendings.entries()) {
-      const obstacle = this.#obstacle(actor, pending)
+      const obstacle = this.#obstacle(actor, pending, facts[i], claimed.has(pending))
       if (obstacle) {
         actor.putBack(pendings.slice(i))
         this.#interrupt(actor, obstacle)
@@ -217,10 +219,16 @@ export class Shard {
     else this.#endTurn(actor)
   }
 
-  #obstacle(actor: Actor, pending: Pending): Obstacle | undefined {
+  #obstacle(
+    actor: Actor,
+    pending: Pending,
+    facts: Facts | undefined,
+    wasClaimed: boolean,
+  ): Obstacle | undefined {
     if (actor.isBlocked || actor.state === undefined) return 'reread'
     if (pending.lostGuards >= MAX_LOST_GUARDS) return actor.unsettledUnits > 0 ? 'wait' : 'lock'
-    return this.#commit.isFull || this.#commit.isClaimed(pending) ? 'wait' : undefined
+    if (this.#commit.isFull || this.#commit.isClaimed(pending, facts)) return 'wait'
+    return wasClaimed ? 'reread' : undefined
   }
 
   #decide(actor: Actor, pending: Pending, facts: Facts): void {

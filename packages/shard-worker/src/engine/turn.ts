@@ -5,7 +5,13 @@ import type { Actor } from './actor.ts'
 import type { Pending } from './pending.ts'
 
 /** What one actor has decided in one tick: commands in order, and the facts of those that need any. */
-export type Turn = { actor: Actor; pendings: Pending[]; facts: (Facts | undefined)[] }
+export type Turn = {
+  actor: Actor
+  pendings: Pending[]
+  facts: (Facts | undefined)[]
+  /** Commands whose claims were held when the reads began: the facts may be older than what came of those. */
+  claimed: Set<Pending>
+}
 
 /** Reads all that the turns of a tick rest on: states not in memory first, then the facts of all commands. */
 export async function readTurns(store: Store, turns: Turn[]): Promise<void> {

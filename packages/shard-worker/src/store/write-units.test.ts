@@ -1,0 +1,280 @@
+import { sha256Hex } from '@catbird/shared/bytes'
+import { systemClock } from '@catbird/shared/clock'
+import type { Command } from '@catbird/shared/commands'
+import { newEntryId } from '@catbird/shared/ids'
+import postgres from 'postgres'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createTestDatabase, type TestDatabase } from '../../../../tests/support/postgres.ts'
+import { decide, factKeys } from '../conversation/decide.ts'
+import { NO_FACTS } from '../conversation/facts.ts'
+import { PgStore } from './pg-store.ts'
+import { StoreError, type Unit } from './store.ts'
+
+const policy = { maxMembers: 1000, messageEpochWindow: 0, messageTtlMs: 86_400_000 }
+const ALICE = 'did:plc:alice'
+
+let database: TestDatabase
+let sql: ReturnType<typeof postgres>
+let store: PgStore
+let serial = 0
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  sql = postgres(database.url, { max: 4 })
+  const base = { url: database.url, incarnation: 1, clock: systemClock, policy }
+  store = new PgStore({ ...base, name: 'test', readers: 2 })
+})
+
+afterAll(async () => {
+  await store.close()
+  await sql.end()
+  await database.drop()
+})
+
+type Input = { convoId: string } & Record<string, unknown>
+
+/** Decides a command on what the database says now; the unit is not written yet. */
+async function decided(input: Input): Promise<Unit> {
+  const base = { caller: ALICE, requestId: 'r', deadlineMs: Date.now() + 10_000, size: 100, keyPackages: [] }
+  const command = { ...base, ...input } as unknown as Command
+  const state = (await store.load([command.convoId])).get(command.convoId) ?? null
+  const keys = factKeys(state, command)
+  const facts = keys ? (await store.facts([keys]))[0]! : NO_FACTS
+  const decision = decide(state, command, facts, { nowMs: Date.now(), entryId: newEntryId(), policy })
+  if (decision.outcome !== 'accepted') throw new Error(JSON.stringify(decision))
+  const { convoId } = command
+  return { convoId, expectedVersion: state?.version ?? 0, changes: [decision.change], final: decision.state }
+}
+
+const create = (convoId: string, more = {}) =>
+  decided({
+    type: 'createConvo',
+    convoId,
+    cipherSuite: 's',
+    initialMembers: ['did:plc:bob'],
+    epoch: 0,
+    ...more,
+  })
+
+const bytes = new TextEncoder().encode('content')
+const send = (convoId: string, more = {}) =>
+  decided({ type: 'sendMessage', convoId, bytes, sha256: sha256Hex(bytes), epoch: 0, ...more })
+
+async function newConvo(): Promise<string> {
+  const convoId = `c0${(serial++).toString(16).padStart(6, '0')}`
+  expect(await store.write([await create(convoId)])).toEqual(new Set([convoId]))
+  return convoId
+}
+
+const logOf = async (convoId: string) =>
+  (await sql`select n::int, seq::int, kind from log where convo_id = ${convoId} order by n`).map((row) => ({
+    ...row,
+  }))
+
+async function addKeyPackage(hash: string, more: Record<string, unknown> = {}): Promise<void> {
+  const row = {
+    did: 'did:plc:bob',
+    hash,
+    identity: 'did:plc:bob',
+    cipher_suite: 's',
+    bytes: Buffer.from(hash),
+    last_resort: false,
+    expires_at: new Date(Date.now() + 3_600_000),
+    ...more,
+  }
+  await sql`insert into key_packages ${sql(row)}`
+}
+
+describe('writeUnits', () => {
+  it('writes nothing of a conversation whose version has moved on', async () => {
+    const convoId = await newConvo()
+    const [first, second] = [await send(convoId), await send(convoId)]
+    expect(await store.write([first])).toEqual(new Set([convoId]))
+    expect(await store.write([second])).toEqual(new Set())
+    expect((await logOf(convoId)).filter(({ kind }) => kind === 'app')).toEqual([
+      { n: 3, seq: 1, kind: 'app' },
+    ])
+  })
+
+  it('writes the other conversations of a batch when one has moved on', async () => {
+    const [one, two] = [await newConvo(), await newConvo()]
+    const batch = [await send(one), await send(two)]
+    await store.write([await send(one)])
+    expect(await store.write(batch)).toEqual(new Set([two]))
+  })
+
+  it('G13 skips a conversation that somebody holds instead of waiting for it', async () => {
+    const [held, free] = [await newConvo(), await newConvo()]
+    const batch = [await send(held), await send(free)]
+    await sql.begin(async (holder) => {
+      await holder`select 1 from conversations where convo_id = ${held} for update`
+      expect(await store.write(batch)).toEqual(new Set([free]))
+    })
+    expect(await store.write([batch[0]!])).toEqual(new Set([held]))
+  })
+
+  it('lets one of two creations of a conversation win', async () => {
+    const units = await Promise.all([create('cc01'), create('cc01', { caller: 'did:plc:carol' })])
+    expect(await store.write([units[0]!])).toEqual(new Set(['cc01']))
+    expect(await store.write([units[1]!])).toEqual(new Set())
+    const [head] = await sql`select creator from conversations where convo_id = 'cc01'`
+    expect(head!.creator).toBe(ALICE)
+  })
+
+  it('G14 writes nothing when the idempotency key is recorded already, whatever the conversation', async () => {
+    const [one, two] = [await newConvo(), await newConvo()]
+    const idempotency = { key: 'same', contentHash: 'h' }
+    const batch = [await send(one, { idempotency }), await send(two, { idempotency })]
+    expect(await store.write([batch[0]!])).toEqual(new Set([one]))
+    expect(await store.write([batch[1]!])).toEqual(new Set())
+    expect((await logOf(two)).length).toBe(2)
+  })
+
+  it('consumes a key package for the first conversation that names it and refuses the second whole', async () => {
+    await addKeyPackage('k1')
+    const keyPackages = [{ did: 'did:plc:bob', hash: 'k1' }]
+    const [one, two] = [await create('cc02', { keyPackages }), await create('cc03', { keyPackages })]
+    expect(await store.write([one])).toEqual(new Set(['cc02']))
+    expect(await store.write([two])).toEqual(new Set())
+    const [row] = await sql`select consumed_by from key_packages where hash = 'k1'`
+    expect(row!.consumed_by).toBe('cc02')
+    expect(await sql`select from conversations where convo_id = 'cc03'`).toHaveLength(0)
+  })
+
+  it('does not wait for a key package that another transaction holds', async () => {
+    await addKeyPackage('k2')
+    const unit = await create('cc04', { keyPackages: [{ did: 'did:plc:bob', hash: 'k2' }] })
+    await sql.begin(async (holder) => {
+      await holder`select 1 from key_packages where hash = 'k2' for update`
+      expect(await store.write([unit])).toEqual(new Set())
+    })
+    expect(await store.write([unit])).toEqual(new Set(['cc04']))
+  })
+
+  it('never consumes a package of last resort', async () => {
+    await addKeyPackage('k3', { last_resort: true })
+    const keyPackages = [{ did: 'did:plc:bob', hash: 'k3' }]
+    for (const convoId of ['cc05', 'cc06']) await store.write([await create(convoId, { keyPackages })])
+    const [row] = await sql`select consumed_by from key_packages where hash = 'k3'`
+    expect(row!.consumed_by).toBeNull()
+  })
+
+  it('fails the batch rather than storing a second entry for one seq', async () => {
+    const convoId = await newConvo()
+    const unit = await send(convoId)
+    await sql`
+      insert into log (convo_id, n, seq, kind, epoch, sender, bytes, entry_id, message_id, log_hash, created_at,
+        incarnation, pos)
+      values (${convoId}, 99, 1, 'app', 0, 'x', 'x', gen_random_uuid(), 'planted', 'x', now(), 1, 1)`
+    await expect(store.write([unit])).rejects.toThrow(StoreError)
+    const [head] = await sql`select seq from conversations where convo_id = ${convoId}`
+    expect(head!.seq).toBe('0')
+  })
+
+  it('stores a member that left and came back in one batch with two intervals, one of them open', async () => {
+    const convoId = await newConvo()
+    await store.write([await send(convoId)])
+    const leave = await decided({ type: 'leaveConvo', convoId, caller: 'did:plc:bob', target: 'did:plc:bob' })
+    const commit = { bytes, sha256: sha256Hex(bytes), epoch: 0 }
+    const base = {
+      caller: ALICE,
+      requestId: 'r',
+      deadlineMs: Date.now() + 10_000,
+      size: 100,
+      keyPackages: [],
+    }
+    const command = { ...base, type: 'addMembers', convoId, dids: ['did:plc:bob'], commit } as Command
+    const again = decide(leave.final, command, NO_FACTS, { nowMs: Date.now(), entryId: newEntryId(), policy })
+    if (again.outcome !== 'accepted') throw new Error('refused')
+    const unit = { ...leave, changes: [...leave.changes, again.change], final: again.state }
+    expect(await store.write([unit])).toEqual(new Set([convoId]))
+    const intervals = await sql`
+      select from_seq::int, to_seq::int from members where convo_id = ${convoId} and did = 'did:plc:bob'
+      order by joined_n`
+    expect(intervals.map((row) => ({ ...row }))).toEqual([
+      { from_seq: 1, to_seq: 1 },
+      { from_seq: 2, to_seq: null },
+    ])
+  })
+
+  it('G11 writes as many rows for a message among 500 members as among two', async () => {
+    const many = Array.from({ length: 500 }, (_, i) => `did:plc:m${i}`)
+    const written = async (convoId: string, initialMembers: string[]) => {
+      await store.write([await create(convoId, { initialMembers })])
+      const unit = await send(convoId)
+      const before = await tuples()
+      await store.write([unit])
+      return (await tuples()) - before
+    }
+    const [few, lots] = [await written('cc07', ['did:plc:bob']), await written('cc08', many)]
+    expect(lots).toBe(few)
+    expect(few).toBe(2)
+  })
+})
+
+/** Rows that live in all tables, with those that updates left behind. */
+async function tuples(): Promise<number> {
+  const [row] = await sql`
+    select (select count(*) from log) + (select count(*) from members) + (select count(*) from cursors)
+      + (select count(*) from welcomes) + (select sum(version) from conversations) as sum`
+  return Number(row!.sum)
+}
+
+describe('PgStore', () => {
+  it('G7 finds its own write by the entry id after the connection was lost', async () => {
+    const convoId = await newConvo()
+    const unit = await send(convoId)
+    await store.write([unit])
+    expect(await store.write([unit])).toEqual(new Set())
+    const [seen] = await store.inspect([{ convoId, n: unit.expectedVersion + 1 }])
+    expect(seen).toMatchObject({ version: 3, entryId: unit.changes[0]!.entryId })
+  })
+
+  it('says unknown when its connection is ended in the middle of a write', async () => {
+    const convoId = await newConvo()
+    const unit = await send(convoId)
+    await sql.begin(async (holder) => {
+      await holder`lock table log in exclusive mode`
+      const writing = store.write([unit]).catch((error: unknown) => error)
+      await terminateWriter()
+      expect(await writing).toMatchObject({ failure: 'unknown' })
+    })
+    expect(await store.write([unit])).toEqual(new Set([convoId]))
+  })
+
+  it('executeLocked waits for the row and decides on what the former holder wrote', async () => {
+    const convoId = await newConvo()
+    const base = { caller: ALICE, requestId: 'r', deadlineMs: Date.now() + 10_000, size: 100 }
+    const sha256 = sha256Hex(bytes)
+    const command = { ...base, type: 'sendMessage', convoId, bytes, sha256, epoch: 0 } as Command
+    let locked: ReturnType<PgStore['executeLocked']> | undefined
+    await sql.begin(async (holder) => {
+      await holder`select 1 from conversations where convo_id = ${convoId} for no key update`
+      locked = store.executeLocked(command, newEntryId())
+      await waitForLock('reader')
+      await holder`update conversations set epoch = 5 where convo_id = ${convoId}`
+    })
+    const { reply } = await locked!
+    expect(reply).toMatchObject({
+      ok: false,
+      refusal: { error: 'EpochMismatch', details: { serverEpoch: 5 } },
+    })
+  })
+})
+
+async function terminateWriter(): Promise<void> {
+  await sql`select pg_terminate_backend(${await waitForLock('writer')})`
+}
+
+/** Pid of the store's backend that waits for a lock. */
+async function waitForLock(role: string): Promise<number> {
+  for (let tries = 0; tries < 200; tries++) {
+    const [row] = await sql<{ pid: number }[]>`
+      select pid from pg_stat_activity
+      where application_name = ${`catbird-mls test ${role}`} and wait_event_type = 'Lock'
+        and datname = current_database()`
+    if (row) return row.pid
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  throw new Error('nobody waited')
+}
