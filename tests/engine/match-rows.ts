@@ -11,7 +11,9 @@ export function matchRows(
   records: StoredRecord[],
   report: Report,
 ): void {
-  for (const exchange of history) if (exchange.reply?.ok) findAnswered(exchange, logs, report)
+  // Short exchanges first: they leave the least choice.
+  const accepted = history.filter(({ reply }) => reply?.ok).sort((a, b) => durationOf(a) - durationOf(b))
+  for (const exchange of accepted) findAnswered(exchange, logs, report)
   const recorded = new Map(records.map((record) => [keyOf(record), record.contentHash]))
   const unknown = history.filter(({ reply }) => !reply || (!reply.ok && reply.refusal.error === 'OutcomeUnknown'))
   const owners = new Map<string | Exchange, RowGroup>()
@@ -27,18 +29,35 @@ function findAnswered(exchange: Exchange, logs: Map<string, ConvoLog>, report: R
   const { command, reply } = exchange
   const log = logs.get(command.convoId)
   const answer = reply?.ok ? reply.answer : {}
-  const group = log && candidate(log, command, answer)
+  const group = log && candidate(log, exchange, answer)
   if (!group || !fits(group, command)) report(`${describe(exchange)}: its rows are not in the log`)
   else group.answered.push(exchange)
 }
 
-function candidate(log: ConvoLog, command: Command, answer: Answer): RowGroup | undefined {
+function durationOf({ invokedAt, repliedAt }: Exchange): number {
+  return repliedAt! - invokedAt
+}
+
+function candidate(log: ConvoLog, exchange: Exchange, answer: Answer): RowGroup | undefined {
+  const { command, invokedAt, repliedAt } = exchange
   if (command.type === 'createConvo') return log.groups[0]
   if (command.type !== 'leaveConvo' || command.target !== command.caller) {
     return log.bySeq.get(Number(answer.seq))
   }
-  // A departure has no seq, but whoever leaves again was added in between, which takes an epoch.
-  return log.groups.find((group) => fits(group, command) && group.rows[0]!.epoch === answer.newEpoch)
+  // A departure has no seq, and the same member may leave twice in epochs of one number.
+  const found = log.groups.filter(
+    (group) => fits(group, command) && group.rows[0]!.epoch === answer.newEpoch,
+  )
+  const isWithin = ({ rows }: RowGroup) => {
+    const { committedAt = invokedAt } = rows[0]!
+    return committedAt >= invokedAt && committedAt <= repliedAt!
+  }
+  return (
+    found.find(({ answered }) => answered.some((other) => isRepeat(other, exchange))) ??
+    found.find((group) => isWithin(group) && group.answered.length === 0) ??
+    found.find(isWithin) ??
+    found[0]
+  )
 }
 
 /** Whether the rows have the command's content; what else they must say is the model's matter. */

@@ -3,6 +3,7 @@ import type { Command } from '@catbird/shared/commands'
 import type { Policy } from '@catbird/shard-worker/conversation/decision'
 import type { FactKeys, Facts } from '@catbird/shard-worker/conversation/facts'
 import type { ConvoState } from '@catbird/shard-worker/conversation/state'
+import { runLocked } from '@catbird/shard-worker/store/run-locked'
 import {
   type Inspection,
   type InspectionKey,
@@ -14,7 +15,7 @@ import {
 import type { CallName, FailureKind, FailurePlan } from './failure-plan.ts'
 import type { Scheduler, Step } from './scheduler.ts'
 import type { SimDatabase } from './sim-database.ts'
-import { runLockedInSteps } from './sim-locked.ts'
+import { beginInSteps } from './sim-locked.ts'
 import { SimTransaction } from './sim-transaction.ts'
 
 export type SimStoreOptions = {
@@ -50,13 +51,8 @@ export class SimStore implements Store {
   }
 
   async facts(keys: FactKeys[]): Promise<Facts[]> {
-    const facts: Facts[] = keys.map(() => ({ keyPackages: [], formerMembers: [] }))
     const failure = this.failure('facts')
-    if (failure !== 'unavailable') {
-      for (const read of this.options.database.factReads(keys, facts)) {
-        await this.step('facts.snapshot', 'reads', read)
-      }
-    }
+    const facts = failure === 'unavailable' ? [] : await this.factsInSteps('facts', keys)
     await this.reply('facts', failure)
     return facts
   }
@@ -77,7 +73,16 @@ export class SimStore implements Store {
   }
 
   executeLocked(command: Command, entryId: string): Promise<LockedResult> {
-    return runLockedInSteps(this, command, entryId)
+    return runLocked(beginInSteps(this), command, entryId, this.options)
+  }
+
+  /** Each kind of fact is a statement of its own, with a snapshot of its own. */
+  async factsInSteps(call: CallName, keys: FactKeys[]): Promise<Facts[]> {
+    const facts: Facts[] = keys.map(() => ({ keyPackages: [], formerMembers: [] }))
+    for (const read of this.options.database.factReads(keys, facts)) {
+      await this.step(`${call}.snapshot`, 'reads', read)
+    }
+    return facts
   }
 
   failure(call: CallName): FailureKind | undefined {

@@ -87,6 +87,7 @@ export class SimTransaction {
 
   /** Gives up what is held; without `commit` before it nothing has happened. */
   end(): void {
+    if (this.isDone) return
     this.isDone = true
     for (const row of this.#held) row.holder = undefined
     for (const convo of this.#inserting) convo.inserter = undefined

@@ -2,6 +2,7 @@ import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createConvo, messageFor } from '../support/convo.ts'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts'
+import type { TestEnv } from '../support/server.ts'
 import { ServerProcess } from '../support/server-process.ts'
 
 const KILLS = 3
@@ -10,10 +11,12 @@ const LOAD_MS = 700
 
 type Acknowledged = { convoId: string; key: string; messageId: string; seq: number; ciphertext: unknown }
 
-describe.each([
+const MODES: { name: string; env: TestEnv }[] = [
   { name: 'actors', env: { SHARD_COUNT: '2' } },
   { name: 'direct', env: { ENABLE_ACTOR_SYSTEM: 'false' } },
-])('kill -9 under load, $name', ({ env }) => {
+]
+
+describe.each(MODES)('kill -9 under load, $name', ({ env }) => {
   let database: TestDatabase
   beforeAll(async () => {
     database = await createTestDatabase()
@@ -68,7 +71,8 @@ async function loadUntilKilled(
 
 async function expectStored(url: string, acknowledged: Acknowledged[]): Promise<void> {
   const sql = postgres(url, { max: 1 })
-  const rows = await sql`select convo_id, message_id, seq::integer as seq from log where kind = 'app' order by seq`
+  const rows =
+    await sql`select convo_id, message_id, seq::integer as seq from log where kind = 'app' order by seq`
   const heads = await sql`select convo_id, seq::integer as seq from conversations`
   await sql.end()
   const stored = new Map(rows.map((row) => [row.message_id, row]))

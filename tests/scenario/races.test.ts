@@ -7,7 +7,8 @@ const ascending = (count: number) => Array.from({ length: count }, (_, i) => i +
 
 /** With ENABLE_ACTOR_SYSTEM set (npm run test:races) in that mode alone, else in all. */
 const chosen = process.env.ENABLE_ACTOR_SYSTEM
-const modes = chosen === undefined ? MODES : [{ name: `actors ${chosen}`, env: { ENABLE_ACTOR_SYSTEM: chosen } }]
+const modes =
+  chosen === undefined ? MODES : [{ name: `actors ${chosen}`, env: { ENABLE_ACTOR_SYSTEM: chosen } }]
 
 describe.each(modes)('races, $name', ({ env }) => {
   let server: TestServer

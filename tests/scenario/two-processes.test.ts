@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { sha256Hex } from '@catbird/shared/bytes'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { commitFor, createConvo, messageFor } from '../support/convo.ts'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts'
 import { ServerProcess } from '../support/server-process.ts'
@@ -37,7 +37,9 @@ describe.each(PAIRS)('two processes on one database, $name', ({ envs }) => {
     for (let epoch = 0; epoch < ROUNDS; epoch++) {
       const commits = [commitFor(convoId, epoch), commitFor(convoId, epoch)] as const
       const answers = await Promise.all(
-        [one, two].map((client, i) => client.call('addMembers', { convoId, didList: [], commit: commits[i] })),
+        [one, two].map((client, i) =>
+          client.call('addMembers', { convoId, didList: [], commit: commits[i] }),
+        ),
       )
       const won = answers.findIndex(({ status }) => status === 200)
       expect(answers.filter(({ status }) => status === 200).length, `epoch ${epoch}`).toBe(1)

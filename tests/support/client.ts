@@ -9,19 +9,26 @@ type OutputOf<N extends Name> = Output<`blue.catbird.mls.${N}`>
 export type ErrorBody = { error: string; message: string; [detail: string]: unknown }
 export type Answer<N extends Name> = { status: number; headers: Headers; body: OutputOf<N> & ErrorBody }
 
+type Signing = { secret: string; audience: string }
+const TEST_SIGNING: Signing = { secret: TEST_SECRET, audience: TEST_AUDIENCE }
+
 /** Calls a server over HTTP as one DID, with a development token. */
 export class TestClient {
   readonly did: string
   readonly #url: string
+  readonly #signing: Signing
   #token: Promise<string> | undefined
 
-  constructor(url: string, did: string) {
+  /** @param signing what the server expects of its tokens; that of test servers, unless told */
+  constructor(url: string, did: string, signing = TEST_SIGNING) {
     this.did = did
     this.#url = url
+    this.#signing = signing
   }
 
   token(): Promise<string> {
-    this.#token ??= signDevToken(TEST_SECRET, { did: this.did, audience: TEST_AUDIENCE, ttlSeconds: 3600 })
+    const { secret, audience } = this.#signing
+    this.#token ??= signDevToken(secret, { did: this.did, audience, ttlSeconds: 3600 })
     return this.#token
   }
 

@@ -35,19 +35,15 @@ export const CONTRACT_STATUS = {
   429: ['RateLimitExceeded', 'TooManyKeyPackages'],
   500: ['InternalServerError'],
   501: ['MethodNotImplemented'],
-  503: [
-    'Overloaded',
-    'ShuttingDown',
-    'DatabaseUnavailable',
-    'IdentityUnavailable',
-    'OutcomeUnknown',
-  ],
+  503: ['Overloaded', 'ShuttingDown', 'DatabaseUnavailable', 'IdentityUnavailable', 'OutcomeUnknown'],
 } as const
 
 export type ContractError = (typeof CONTRACT_STATUS)[keyof typeof CONTRACT_STATUS][number]
 
 /** The status that the contract gives an error name. */
 export function contractStatus(name: ContractError): number {
-  const entry = Object.entries(CONTRACT_STATUS).find(([, names]) => (names as readonly string[]).includes(name))
+  const entry = Object.entries(CONTRACT_STATUS).find(([, names]) =>
+    (names as readonly string[]).includes(name),
+  )
   return Number(entry?.[0])
 }

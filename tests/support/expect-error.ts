@@ -30,7 +30,11 @@ function expectInMessage(message: string, fields: Details): void {
       expect(message).toContain(`winnerSeq=${seq}`)
       expect(message).toContain(`winnerSha256=${sha256}`)
     } else if (typeof value === 'object') {
-      expect(message).toContain(`${key}=`)
+      for (const leaf of leaves(value)) expect(message).toContain(`=${leaf}`)
     } else expect(message).toContain(`${key}=${value}`)
   }
+}
+
+function leaves(value: unknown): unknown[] {
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(leaves) : [value]
 }

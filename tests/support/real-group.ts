@@ -33,7 +33,10 @@ export function base64(bytes: Uint8Array): string {
 }
 
 /** Makes and publishes a key package of the client's. */
-export async function publishDevice(client: TestClient, input: Record<string, unknown> = {}): Promise<Device> {
+export async function publishDevice(
+  client: TestClient,
+  input: Record<string, unknown> = {},
+): Promise<Device> {
   const { device, ...rest } = input
   const made = await newDevice(device ? `${client.did}#${device}` : client.did)
   await client.ok('publishKeyPackage', { keyPackage: base64(made.bytes), cipherSuite: SUITE_1, ...rest })

@@ -3,7 +3,7 @@ import type { ErrorName } from '@catbird/shared/errors'
 import type { Refused } from '../conversation/decision.ts'
 import { withWinner } from '../conversation/epoch.ts'
 import type { Facts } from '../conversation/facts.ts'
-import { type Store, StoreError, type Unit } from '../store/store.ts'
+import { type InspectionKey, type Store, StoreError, type Unit } from '../store/store.ts'
 import type { Actor } from './actor.ts'
 import { type AcceptedDecision, Batch, type BatchLimits, replyTo, type StagedUnit } from './batch.ts'
 import { claimsOf, type Pending, settleRefused } from './pending.ts'
@@ -25,6 +25,8 @@ export type GroupCommitOptions = {
 
 /** How long the outcome of a lost write is looked for before its callers are told that it is unknown. */
 const RESOLVE_MS = 20_000
+/** How often winners are looked up for one batch: its replies must not wait for ever newer refusals. */
+const NAMING_ROUNDS = 3
 const RETRY_MS = { first: 20, max: 1000 }
 
 /**
@@ -149,7 +151,11 @@ export class GroupCommit {
 
   async #settle(units: StagedUnit[], written: Set<string>, reason: RestartReason): Promise<void> {
     const done = units.filter(({ convoId }) => written.has(convoId))
-    await this.#nameWinners(done)
+    // Refusals may join while winners are looked up; what follows the last look must not wait for anything.
+    for (let round = 0; round < NAMING_ROUNDS && unnamed(done).length > 0; round++) {
+      await this.#nameWinners(unnamed(done))
+    }
+    for (const { actor } of units) actor.isBlocked = false
     for (const unit of done) {
       unit.actor.unsettledUnits--
       for (const waiting of unit.waiting) waiting.pending.settle(replyTo(waiting))
@@ -159,15 +165,7 @@ export class GroupCommit {
   }
 
   /** Fills in the winning commits that refusals of durable units must name. */
-  async #nameWinners(units: StagedUnit[]): Promise<void> {
-    const open = units.flatMap(({ convoId, waiting }) =>
-      waiting.flatMap(({ outcome }) =>
-        'refusal' in outcome && outcome.winnerOf !== undefined
-          ? [{ outcome, key: { convoId, winnerOf: outcome.winnerOf } }]
-          : [],
-      ),
-    )
-    if (open.length === 0) return
+  async #nameWinners(open: Unnamed[]): Promise<void> {
     try {
       const found = await this.#options.store.inspect(open.map(({ key }) => key))
       for (const [i, { outcome }] of open.entries()) {
@@ -178,6 +176,7 @@ export class GroupCommit {
       // The refusals stand without it; the client finds the winner with getCommits.
       if (!(error instanceof StoreError)) throw error
     }
+    for (const { outcome } of open) outcome.winnerOf = undefined
   }
 
   #lose(unit: StagedUnit, reason: RestartReason): void {
@@ -248,7 +247,6 @@ export class GroupCommit {
         else if (version === unit.expectedVersion) undecided.push(unit)
       }
       const decided = units.filter((unit) => !undecided.includes(unit))
-      for (const { actor } of decided) actor.isBlocked = false
       await this.#settle(decided, written, 'outcome_unknown')
       return undecided
     } catch (error) {
@@ -273,6 +271,19 @@ export class GroupCommit {
     const ms = Math.min(RETRY_MS.max, RETRY_MS.first * 2 ** tries)
     return clock.sleep(ms * (0.5 + random() / 2))
   }
+}
+
+type Unnamed = { outcome: Refused; key: InspectionKey }
+
+/** Refusals that must still name the commit that won their epoch. */
+function unnamed(units: StagedUnit[]): Unnamed[] {
+  return units.flatMap(({ convoId, waiting }) =>
+    waiting.flatMap(({ outcome }) =>
+      'refusal' in outcome && outcome.winnerOf !== undefined
+        ? [{ outcome, key: { convoId, winnerOf: outcome.winnerOf } }]
+        : [],
+    ),
+  )
 }
 
 function firstRow(unit: Unit): { convoId: string; n: number } {

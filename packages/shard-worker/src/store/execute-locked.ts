@@ -1,17 +1,15 @@
-import type { Clock } from '@catbird/shared/clock'
 import type { Command } from '@catbird/shared/commands'
-import type { Sql } from '@catbird/shared/sql'
 import { decide, factKeys } from '../conversation/decide.ts'
-import type { Policy } from '../conversation/decision.ts'
+import type { Context } from '../conversation/decision.ts'
 import { withWinner } from '../conversation/epoch.ts'
 import { NO_FACTS } from '../conversation/facts.ts'
-import { inspect } from './inspect.ts'
-import { loadConversations, lockConversation } from './load-conversations.ts'
-import { loadFacts } from './load-facts.ts'
-import type { LockedResult, SentWrite } from './store.ts'
-import { writeUnits } from './write-units.ts'
+import type { LockedResult, SentWrite, Store } from './store.ts'
 
-export type LockedContext = { clock: Clock; policy: Policy; incarnation: number }
+/** One transaction of one command: statements that each see what was committed before they began. */
+export type LockedTransaction = Omit<Store, 'executeLocked'> & {
+  /** Takes the conversation's row, waiting for whoever holds it; nothing when there is none. */
+  lock(convoId: string): Promise<void>
+}
 
 /**
  * Decides and writes one command in the given transaction while it holds the conversation's row, so that neither
@@ -21,25 +19,24 @@ export type LockedContext = { clock: Clock; policy: Policy; incarnation: number 
  * @param onWrite is told of the write before it is sent
  */
 export async function executeLocked(
-  sql: Sql,
+  transaction: LockedTransaction,
   command: Command,
-  entryId: string,
-  { clock, policy, incarnation }: LockedContext,
+  context: Context,
   onWrite: (write: SentWrite) => void,
 ): Promise<LockedResult | undefined> {
   const { convoId } = command
-  await lockConversation(sql, convoId)
-  const state = (await loadConversations(sql, [convoId])).get(convoId) ?? null
+  await transaction.lock(convoId)
+  const state = (await transaction.load([convoId])).get(convoId) ?? null
   const keys = factKeys(state, command)
-  const facts = keys ? (await loadFacts(sql, [keys]))[0]! : NO_FACTS
-  const decision = decide(state, command, facts, { nowMs: clock.now(), entryId, policy })
+  const facts = keys ? (await transaction.facts([keys]))[0]! : NO_FACTS
+  const decision = decide(state, command, facts, context)
   switch (decision.outcome) {
     case 'repeated':
       return { reply: { ok: true, answer: decision.answer } }
     case 'refused': {
       const { refusal, winnerOf } = decision
       const winner =
-        winnerOf === undefined ? undefined : (await inspect(sql, [{ convoId, winnerOf }]))[0]!.winner
+        winnerOf === undefined ? undefined : (await transaction.inspect([{ convoId, winnerOf }]))[0]!.winner
       return { reply: { ok: false, refusal: winner ? withWinner(refusal, winner) : refusal } }
     }
     case 'accepted': {
@@ -47,7 +44,7 @@ export async function executeLocked(
       const unit = { convoId, expectedVersion, changes: [decision.change], final: decision.state }
       const result: LockedResult = { reply: { ok: true, answer: decision.answer }, change: decision.change }
       onWrite({ n: expectedVersion + 1, result })
-      const written = await writeUnits(sql, incarnation, [unit])
+      const written = await transaction.write([unit])
       return written.has(convoId) ? result : undefined
     }
   }

@@ -2,12 +2,12 @@ import type { Command } from '@catbird/shared/commands'
 import { openPool, type Pool, type Sql, withDeadline } from '@catbird/shared/sql'
 import type { FactKeys, Facts } from '../conversation/facts.ts'
 import type { ConvoState } from '../conversation/state.ts'
-import type { LockedContext } from './execute-locked.ts'
+import type { LockedTransaction } from './execute-locked.ts'
 import { toStoreError } from './failures.ts'
 import { inspect } from './inspect.ts'
-import { loadConversations } from './load-conversations.ts'
+import { loadConversations, lockConversation } from './load-conversations.ts'
 import { loadFacts } from './load-facts.ts'
-import { type Begin, runLocked } from './run-locked.ts'
+import { type Begin, type LockedContext, runLocked } from './run-locked.ts'
 import {
   type Inspection,
   type InspectionKey,
@@ -20,6 +20,7 @@ import { writeUnits } from './write-units.ts'
 
 export type PgStoreOptions = LockedContext & {
   url: string
+  incarnation: number
   name: string
   /** Connections for reads and for commands under a row's lock; opened when needed. */
   readers: number
@@ -59,8 +60,22 @@ export class PgStore implements Store {
   }
 
   executeLocked(command: Command, entryId: string): Promise<LockedResult> {
-    const begin: Begin = (run) => this.#call('reader', (pool) => pool.begin(run) as ReturnType<typeof run>)
+    const begin: Begin = (run) =>
+      this.#call(
+        'reader',
+        (pool) => pool.begin((sql) => run(this.#transaction(sql))) as ReturnType<typeof run>,
+      )
     return runLocked(begin, command, entryId, this.#options)
+  }
+
+  #transaction(sql: Sql): LockedTransaction {
+    return {
+      lock: (convoId) => lockConversation(sql, convoId),
+      load: (convoIds) => loadConversations(sql, convoIds),
+      facts: (keys) => loadFacts(sql, keys),
+      inspect: (keys) => inspect(sql, keys),
+      write: (units) => writeUnits(sql, this.#options.incarnation, units),
+    }
   }
 
   async close(): Promise<void> {

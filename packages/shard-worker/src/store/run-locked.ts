@@ -1,13 +1,13 @@
 import type { Clock } from '@catbird/shared/clock'
 import type { Command } from '@catbird/shared/commands'
-import type { Sql } from '@catbird/shared/sql'
-import { executeLocked, type LockedContext } from './execute-locked.ts'
-import { inspect } from './inspect.ts'
-import { lockConversation } from './load-conversations.ts'
+import type { Policy } from '../conversation/decision.ts'
+import { executeLocked, type LockedTransaction } from './execute-locked.ts'
 import { type LockedResult, type SentWrite, StoreError } from './store.ts'
 
 /** Runs a function in a transaction; rejects with `StoreError`. */
-export type Begin = <T>(run: (sql: Sql) => Promise<T>) => Promise<T>
+export type Begin = <T>(run: (transaction: LockedTransaction) => Promise<T>) => Promise<T>
+
+export type LockedContext = { clock: Clock; policy: Policy }
 
 /** How often a command is tried whose guards are lost or whose connection breaks. */
 const TRIES = 5
@@ -15,48 +15,63 @@ const PAUSE_MS = 50
 
 /**
  * Runs one command under the row's lock until it is decided. When a connection is lost after the write was sent, the
- * next try first looks, under the lock, whether that write took effect (G7).
+ * next try first looks, under the lock, whether that write took effect (G7). From then on "not written" is no proof:
+ * the lost connection's backend may be what holds the guard, and commit later.
  */
 export async function runLocked(
   begin: Begin,
   command: Command,
   entryId: string,
-  context: LockedContext & { clock: Clock },
+  { clock, policy }: LockedContext,
 ): Promise<LockedResult> {
   let sent: SentWrite | undefined
+  let doubt: StoreError | undefined
   let lost: StoreError | undefined
-  for (let tries = 0; tries < TRIES && context.clock.now() < command.deadlineMs; tries++) {
-    if (tries > 0) await context.clock.sleep(PAUSE_MS * tries)
+  // One time for all tries: whichever of two equal writes wins, its rows say what the caller is told.
+  const context = { nowMs: clock.now(), entryId, policy }
+  for (let tries = 0; tries < TRIES && clock.now() < command.deadlineMs; tries++) {
+    if (tries > 0) await clock.sleep(PAUSE_MS * tries)
     try {
-      const result = await begin(async (sql) => {
-        const before = sent && (await findWrite(sql, command.convoId, entryId, sent))
-        return (
-          before ??
-          executeLocked(sql, command, entryId, context, (write) => {
-            sent = write
-          })
-        )
+      const result = await begin((transaction) => {
+        return tryOnce(transaction, command, context, sent, (write) => {
+          sent = write
+        })
       })
       if (result) return result
-      lost = undefined
+      lost = doubt
     } catch (error) {
       if (!(error instanceof StoreError) || error.failure === 'data') throw error
+      if (sent && error.failure === 'unknown') doubt = error
       // A refused connection says nothing about the write before it.
-      if (sent || error.failure === 'rolledBack')
-        lost = new StoreError(sent ? 'unknown' : 'rolledBack', error)
-      else throw error
+      lost = doubt ?? error
+      if (!doubt && error.failure !== 'rolledBack') throw error
     }
   }
   throw lost ?? new StoreError('rolledBack', 'guards were lost again and again')
 }
 
+async function tryOnce(
+  transaction: LockedTransaction,
+  command: Command,
+  context: Parameters<typeof executeLocked>[2],
+  sent: SentWrite | undefined,
+  onWrite: (write: SentWrite) => void,
+): Promise<LockedResult | undefined> {
+  const before = sent && (await findWrite(transaction, command.convoId, context.entryId, sent))
+  if (before) return before
+  const result = await executeLocked(transaction, command, context, onWrite)
+  if (!sent || !result || result.reply.ok) return result
+  // A row that is not there yet cannot be locked: what the refusal rests on may be our own write.
+  return (await findWrite(transaction, command.convoId, context.entryId, sent)) ?? result
+}
+
 async function findWrite(
-  sql: Sql,
+  transaction: LockedTransaction,
   convoId: string,
   entryId: string,
   { n, result }: SentWrite,
 ): Promise<LockedResult | undefined> {
-  await lockConversation(sql, convoId)
-  const [seen] = await inspect(sql, [{ convoId, n }])
+  await transaction.lock(convoId)
+  const [seen] = await transaction.inspect([{ convoId, n }])
   return seen!.entryId === entryId ? result : undefined
 }

@@ -6,8 +6,9 @@ import type { Nsid } from './types.ts'
 type Request = Readonly<Record<string, unknown>>
 type Check = (request: Request) => void
 
-/** Most DIDs in `initialMembers` and in `dids`. */
+/** Most DIDs in `initialMembers` and in `dids`, and in `didList`. */
 const MAX_DIDS = 100
+const MAX_DID_LIST = 50
 
 /**
  * Violations that the lexicon validation would call InvalidRequest although the contract has a name for them.
@@ -15,6 +16,7 @@ const MAX_DIDS = 100
  */
 const CHECKS: Partial<Record<Nsid, readonly Check[]>> = {
   'blue.catbird.mls.createConvo': [checkCipherSuite, checkInitialMembers, checkGroupId],
+  'blue.catbird.mls.addMembers': [checkDidList],
   'blue.catbird.mls.sendMessage': [checkEmbedUri],
   'blue.catbird.mls.publishKeyPackage': [checkCipherSuite],
   'blue.catbird.mls.getKeyPackages': [checkDids, checkCipherSuite],
@@ -42,6 +44,12 @@ function checkCipherSuite({ cipherSuite }: Request): void {
 function checkInitialMembers({ initialMembers }: Request): void {
   if (Array.isArray(initialMembers) && initialMembers.length > MAX_DIDS) {
     throw new RefusalError('TooManyMembers', 'too many initialMembers', { limit: MAX_DIDS })
+  }
+}
+
+function checkDidList({ didList }: Request): void {
+  if (Array.isArray(didList) && didList.length > MAX_DID_LIST) {
+    throw new RefusalError('TooManyMembers', 'too many DIDs in didList', { limit: MAX_DID_LIST })
   }
 }
 
