@@ -16,7 +16,11 @@ export function checkLog(log: ConvoLog, report: (problem: string) => void): void
   checkGroups(log, at, report)
 }
 
-function checkEntries(log: ConvoLog, at: (row: StoredRow) => string, report: (problem: string) => void): void {
+function checkEntries(
+  log: ConvoLog,
+  at: (row: StoredRow) => string,
+  report: (problem: string) => void,
+): void {
   let hash: Uint8Array = createHash('sha256').update(log.convoId).digest()
   let seq = 0
   for (const row of log.rows) {
@@ -56,7 +60,8 @@ function checkCommitEpochs(
   let epoch: number | undefined
   for (const row of log.rows) {
     if (row.kind !== 'commit') continue
-    if (epoch !== undefined && !row.bytes) report(`${at(row)}: a commit entry without bytes after a real commit`)
+    if (epoch !== undefined && !row.bytes)
+      report(`${at(row)}: a commit entry without bytes after a real commit`)
     if (epoch !== undefined && row.epoch !== epoch + 1) {
       report(`${at(row)}: commit epoch ${row.epoch}, ${epoch + 1} expected`)
     }
@@ -69,7 +74,8 @@ function checkGroups(log: ConvoLog, at: (row: StoredRow) => string, report: (pro
   const entryIds = new Set<string>()
   for (const { rows } of log.groups) {
     const first = rows[0]!
-    if (entryIds.has(first.entryId)) report(`${at(first)}: the rows of ${first.entryId} do not stand together`)
+    if (entryIds.has(first.entryId))
+      report(`${at(first)}: the rows of ${first.entryId} do not stand together`)
     entryIds.add(first.entryId)
     const kinds = rows.map(({ kind }) => kind).join(' ')
     if (!/^(created( joined)?( welcome)?|commit( welcome)?|app|left)$/.test(kinds)) {

@@ -2,7 +2,13 @@ import type { ErrorName, Refusal } from '@catbird/shared/errors'
 import { describe, type RowGroup } from './convo-log.ts'
 import type { Exchange } from './history.ts'
 import { keyOf } from './match-rows.ts'
-import { isStrangeWelcome, judge, type ModelOptions, type ModelState, type Surroundings } from './reference-model.ts'
+import {
+  isStrangeWelcome,
+  judge,
+  type ModelOptions,
+  type ModelState,
+  type Surroundings,
+} from './reference-model.ts'
 import { packagesOf, type ReplayedWorld } from './replay-logs.ts'
 
 type Report = (problem: string) => void
@@ -69,7 +75,9 @@ function surroundings(exchange: Exchange, index: number, world: ReplayedWorld): 
   const packages = packagesOf(world, command)
   const present = packages.filter((row) => row !== undefined)
   const isUsedUp = present.some((row) =>
-    world.uses.get(row)?.some(({ convoId, earliest }) => convoId !== command.convoId && earliest <= repliedAt!),
+    world.uses
+      .get(row)
+      ?.some(({ convoId, earliest }) => convoId !== command.convoId && earliest <= repliedAt!),
   )
   const base = {
     lacksKeyPackage: isUsedUp || present.length < packages.length,

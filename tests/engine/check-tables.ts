@@ -87,7 +87,8 @@ function checkWelcomes(log: ConvoLog, database: StoredDatabase, report: Report):
 function checkRecords({ records }: ReplayedWorld, database: StoredDatabase, report: Report): void {
   const stored = new Set(database.records.map(keyOf))
   for (const [key, { convoId }] of records) {
-    if (!stored.has(key)) report(`${convoId}: accepted with the idempotency key "${key}", which is not recorded`)
+    if (!stored.has(key))
+      report(`${convoId}: accepted with the idempotency key "${key}", which is not recorded`)
   }
   for (const key of stored) {
     if (!records.has(key)) report(`idempotency key "${key}" is recorded for nothing`)

@@ -9,8 +9,8 @@ import type {
 } from '@catbird/shared/commands'
 import type { Random } from './random.ts'
 import type { SimDatabase } from './sim-database.ts'
-import { POISON } from './sim-transaction.ts'
 import type { SimConvo, SimKeyPackage } from './sim-tables.ts'
+import { POISON } from './sim-transaction.ts'
 
 export const CONVOS = ['0a', '0b', '0c']
 export const DIDS = ['alice', 'bob', 'carol', 'dave', 'erin'].map((name) => `did:plc:${name}`)
@@ -45,7 +45,8 @@ export class CommandMaker {
   /** One command, or several that are sent at the same moment. */
   next(): Command[] {
     const random = this.#random
-    if (this.#repeatable.length > 0 && random.chance(0.15)) return [this.#repeat(random.pick(this.#repeatable))]
+    if (this.#repeatable.length > 0 && random.chance(0.15))
+      return [this.#repeat(random.pick(this.#repeatable))]
     const command = this.#new()
     if (command.idempotency || ('message' in command && command.message)) {
       this.#repeatable.push(command)
@@ -80,8 +81,8 @@ export class CommandMaker {
     const random = this.#random
     const convoId = random.pick(CONVOS)
     const convo = this.#database.convo(convoId)
-    if (!convo.head && random.chance(0.8)) return this.#create(convoId)
-    const type = random.weighted({ create: 3, add: 32, leave: 18, send: 47 })
+    if (!convo.head && random.chance(0.5)) return this.#create(convoId)
+    const type = random.weighted({ create: 1, add: 33, leave: 19, send: 47 })
     if (type === 'create') return this.#create(convoId)
     if (type === 'add') return this.#add(convoId, convo)
     return type === 'leave' ? this.#leave(convoId, convo) : this.#send(convoId, convo)

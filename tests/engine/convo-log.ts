@@ -20,14 +20,20 @@ export type RowGroup = {
   after?: ModelState
 }
 
-export type ConvoLog = { convoId: string; rows: StoredRow[]; groups: RowGroup[]; bySeq: Map<number, RowGroup> }
+export type ConvoLog = {
+  convoId: string
+  rows: StoredRow[]
+  groups: RowGroup[]
+  bySeq: Map<number, RowGroup>
+}
 
 /** Sorts rows into conversations and those into the groups of one command each. */
 export function convoLogs(rows: StoredRow[]): Map<string, ConvoLog> {
   const logs = new Map<string, ConvoLog>()
   for (const row of [...rows].sort((a, b) => a.n - b.n)) {
-    let log = logs.get(row.convoId)
-    if (!log) logs.set(row.convoId, (log = { convoId: row.convoId, rows: [], groups: [], bySeq: new Map() }))
+    const { convoId } = row
+    const log: ConvoLog = logs.get(convoId) ?? { convoId, rows: [], groups: [], bySeq: new Map() }
+    logs.set(convoId, log)
     log.rows.push(row)
     addToGroup(log, row)
   }
@@ -36,15 +42,22 @@ export function convoLogs(rows: StoredRow[]): Map<string, ConvoLog> {
 
 function addToGroup(log: ConvoLog, row: StoredRow): void {
   let group = log.groups.at(-1)
-  if (group?.rows[0]!.entryId !== row.entryId) {
+  if (!group || group.rows[0]!.entryId !== row.entryId) {
     const { convoId } = log
-    group = { convoId, index: log.groups.length, rows: [], answered: [], earliest: -Infinity, latest: Infinity }
+    group = {
+      convoId,
+      index: log.groups.length,
+      rows: [],
+      answered: [],
+      earliest: -Infinity,
+      latest: Infinity,
+    }
     log.groups.push(group)
   }
-  group!.rows.push(row)
+  group.rows.push(row)
   if (row.seq === undefined) return
-  group!.entry ??= row
-  if (!log.bySeq.has(row.seq)) log.bySeq.set(row.seq, group!)
+  group.entry ??= row
+  if (!log.bySeq.has(row.seq)) log.bySeq.set(row.seq, group)
 }
 
 export function describe({ command, reply, invokedAt, repliedAt }: Exchange): string {

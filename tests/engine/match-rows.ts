@@ -11,11 +11,13 @@ export function matchRows(
   records: StoredRecord[],
   report: Report,
 ): void {
-  // Short exchanges first: they leave the least choice.
-  const accepted = history.filter(({ reply }) => reply?.ok).sort((a, b) => durationOf(a) - durationOf(b))
+  // In order of their replies: then the first rows that fit leave enough for the others.
+  const accepted = history.filter(({ reply }) => reply?.ok).sort((a, b) => a.repliedAt! - b.repliedAt!)
   for (const exchange of accepted) findAnswered(exchange, logs, report)
   const recorded = new Map(records.map((record) => [keyOf(record), record.contentHash]))
-  const unknown = history.filter(({ reply }) => !reply || (!reply.ok && reply.refusal.error === 'OutcomeUnknown'))
+  const unknown = history.filter(
+    ({ reply }) => !reply || (!reply.ok && reply.refusal.error === 'OutcomeUnknown'),
+  )
   const owners = new Map<string | Exchange, RowGroup>()
   for (const { groups } of logs.values()) {
     for (const group of groups) {
@@ -34,10 +36,6 @@ function findAnswered(exchange: Exchange, logs: Map<string, ConvoLog>, report: R
   else group.answered.push(exchange)
 }
 
-function durationOf({ invokedAt, repliedAt }: Exchange): number {
-  return repliedAt! - invokedAt
-}
-
 function candidate(log: ConvoLog, exchange: Exchange, answer: Answer): RowGroup | undefined {
   const { command, invokedAt, repliedAt } = exchange
   if (command.type === 'createConvo') return log.groups[0]
@@ -45,9 +43,7 @@ function candidate(log: ConvoLog, exchange: Exchange, answer: Answer): RowGroup 
     return log.bySeq.get(Number(answer.seq))
   }
   // A departure has no seq, and the same member may leave twice in epochs of one number.
-  const found = log.groups.filter(
-    (group) => fits(group, command) && group.rows[0]!.epoch === answer.newEpoch,
-  )
+  const found = log.groups.filter((group) => fits(group, command) && group.rows[0]!.epoch === answer.newEpoch)
   const isWithin = ({ rows }: RowGroup) => {
     const { committedAt = invokedAt } = rows[0]!
     return committedAt >= invokedAt && committedAt <= repliedAt!
@@ -111,7 +107,9 @@ function findOwner(
   const related = answered.length === 0 ? open : open.filter((a) => answered.some((b) => isRepeat(a, b)))
   const owner = [...answered, ...related].filter(isOwner).sort((a, b) => a.invokedAt - b.invokedAt)[0]
   if (!owner) {
-    report(`${group.convoId} n=${first.n}: nobody whose request was before it asked for ${first.kind} by ${first.sender}`)
+    report(
+      `${group.convoId} n=${first.n}: nobody whose request was before it asked for ${first.kind} by ${first.sender}`,
+    )
   }
   for (const exchange of answered) {
     if (owner && exchange !== owner && !isRepeat(exchange, owner)) {
@@ -141,7 +139,8 @@ function claim(
 /** What makes two commands one: the idempotency key, or the message id, each with its content. */
 function intentsOf({ idempotency, caller, type, ...command }: Command): string[] {
   const intents: string[] = []
-  if (idempotency) intents.push(`${keyOf({ ...idempotency, caller, method: type })} ${idempotency.contentHash}`)
+  if (idempotency)
+    intents.push(`${keyOf({ ...idempotency, caller, method: type })} ${idempotency.contentHash}`)
   if ('message' in command && command.message) {
     const { id, contentHash } = command.message
     intents.push(`message ${command.convoId} ${caller} ${id} ${contentHash}`)

@@ -187,7 +187,10 @@ function unique(dids: string[]): string[] {
 }
 
 /** Whether a Welcome names a package that the request does not; `packages` are those that its names stand for. */
-export function isStrangeWelcome(command: Command, packages: { hash: string; ref: string | null }[]): boolean {
+export function isStrangeWelcome(
+  command: Command,
+  packages: { hash: string; ref: string | null }[],
+): boolean {
   if (!('keyPackages' in command) || packages.length === 0) return false
   const meant = command.welcome?.newMembers ?? []
   return meant.some((name) => !packages.some(({ hash, ref }) => hash === name || ref === name))

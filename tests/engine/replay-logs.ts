@@ -63,7 +63,10 @@ function replayGroup(
   const packages = packagesOf(world, command)
   const around: Surroundings = {
     lacksKeyPackage: packages.includes(undefined),
-    hasStrangeWelcome: isStrangeWelcome(command, packages.filter((row) => row !== undefined)),
+    hasStrangeWelcome: isStrangeWelcome(
+      command,
+      packages.filter((row) => row !== undefined),
+    ),
   }
   const verdict = judge(before, command, around, options)
   if (verdict.is !== 'accepted') {
@@ -112,7 +115,8 @@ function remember(
     places.set(key, group)
   }
   if (idempotency) take(world.records, keyOf({ caller, method: type, key: idempotency.key }))
-  if (command.type === 'sendMessage' && command.message) take(world.messages, `${convoId} ${command.message.id}`)
+  if (command.type === 'sendMessage' && command.message)
+    take(world.messages, `${convoId} ${command.message.id}`)
   for (const row of packages) {
     if (row && !row.lastResort) world.uses.set(row, [...(world.uses.get(row) ?? []), group])
   }

@@ -1,6 +1,6 @@
 import { checkHistory } from './check-history.ts'
-import { describe } from './convo-log.ts'
 import { CommandMaker, publishedKeyPackages } from './command-maker.ts'
+import { describe } from './convo-log.ts'
 import { type CallName, type FailureKind, type FailurePlan, kindsFor } from './failure-plan.ts'
 import { Random } from './random.ts'
 import type { Choose, Step } from './scheduler.ts'
@@ -34,7 +34,12 @@ export async function runHistory(seed: number, options: HistoryOptions): Promise
   return { world, problems: findProblems(world, injected), injected }
 }
 
-async function runClient(world: SimWorld, maker: CommandMaker, random: Random, commands: number): Promise<void> {
+async function runClient(
+  world: SimWorld,
+  maker: CommandMaker,
+  random: Random,
+  commands: number,
+): Promise<void> {
   while (world.history.length < commands) {
     await new Promise<void>((resolve) => {
       world.scheduler.add({ owner: 'client', action: 'request', touches: 'writes', run: resolve })
@@ -56,9 +61,14 @@ function randomOrder({ scheduler }: SimWorld, random: Random): Choose {
 }
 
 /** Failures at random calls; those of writes matter most. */
-function randomFailures(random: Random, { failures, commands }: HistoryOptions, injected: string[]): FailurePlan {
-  const plan = new Set(Array.from({ length: failures }, () => random.int(commands)))
+function randomFailures(
+  random: Random,
+  { failures, commands }: HistoryOptions,
+  injected: string[],
+): FailurePlan {
   const isWrite = random.chance(0.8)
+  const plan = new Set<number>()
+  while (plan.size < failures) plan.add(random.int(commands / 2))
   let calls = 0
   return (_owner: string, call: CallName): FailureKind | undefined => {
     if (isWrite && call !== 'write' && call !== 'locked') return undefined

@@ -4,12 +4,16 @@
  */
 export type Step = {
   owner: string
+  /** Given by the scheduler: the same in every order of other owners' steps. */
+  id?: string
   /** What happens, as `call.phase`: `write.commit`, `load.reply`. */
   action: string
   touches: 'nothing' | 'reads' | 'writes'
   run(): void
   /** Absent: ready at once. */
   isReady?: () => boolean
+  /** Goes on although its connection is lost and nobody hears of it. */
+  isOrphan?: boolean
   /** World time in ms before which it does not happen unless nothing else can. */
   notBeforeMs?: number
 }
@@ -34,6 +38,7 @@ export class Scheduler {
   nowMs = Date.UTC(2026, 0, 1)
   readonly #msPerStep: number
   #steps: Step[] = []
+  readonly #counts = new Map<string, number>()
 
   constructor(msPerStep: number) {
     this.#msPerStep = msPerStep
@@ -44,6 +49,9 @@ export class Scheduler {
   }
 
   add(step: Step): void {
+    const count = this.#counts.get(step.owner) ?? 0
+    this.#counts.set(step.owner, count + 1)
+    step.id = `${step.owner}${count}`
     this.#steps.push(step)
   }
 

@@ -1,7 +1,7 @@
-import { sha256Hex } from '@catbird/shared/bytes'
 import type { FactKeys, Facts } from '@catbird/shard-worker/conversation/facts'
 import type { ConvoState } from '@catbird/shard-worker/conversation/state'
 import type { Inspection, InspectionKey } from '@catbird/shard-worker/store/store'
+import { sha256Hex } from '@catbird/shared/bytes'
 import { recordKey, SimConvo, type SimKeyPackage, type SimRecord } from './sim-tables.ts'
 import type { SimTransaction } from './sim-transaction.ts'
 

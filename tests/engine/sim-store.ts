@@ -1,5 +1,3 @@
-import type { Clock } from '@catbird/shared/clock'
-import type { Command } from '@catbird/shared/commands'
 import type { Policy } from '@catbird/shard-worker/conversation/decision'
 import type { FactKeys, Facts } from '@catbird/shard-worker/conversation/facts'
 import type { ConvoState } from '@catbird/shard-worker/conversation/state'
@@ -12,6 +10,8 @@ import {
   StoreError,
   type Unit,
 } from '@catbird/shard-worker/store/store'
+import type { Clock } from '@catbird/shared/clock'
+import type { Command } from '@catbird/shared/commands'
 import type { CallName, FailureKind, FailurePlan } from './failure-plan.ts'
 import type { Scheduler, Step } from './scheduler.ts'
 import type { SimDatabase } from './sim-database.ts'
@@ -98,22 +98,24 @@ export class SimStore implements Store {
     failure?: FailureKind,
   ): Promise<Set<string>> {
     const { scheduler } = this.options
+    const isOrphan = failure === 'lost' || failure === 'held'
     try {
-      let blocker = await this.step(`${call}.prepare`, 'writes', () => {
+      const prepare = () => {
         transaction.prepare(units)
         return transaction.acquire()
-      })
+      }
+      let blocker = await this.step(`${call}.prepare`, 'writes', prepare, { isOrphan })
       while (blocker) {
         const holder = blocker
-        const isReady = () => holder.isDone
-        blocker = await this.step(`${call}.acquire`, 'writes', () => transaction.acquire(), { isReady })
+        const when = { isOrphan, isReady: () => holder.isDone }
+        blocker = await this.step(`${call}.acquire`, 'writes', () => transaction.acquire(), when)
       }
       const notBeforeMs = failure === 'held' ? scheduler.nowMs + HELD_MS : undefined
       const commit = () => {
         if (failure === 'rolledBack') throw new StoreError('rolledBack', 'injected')
         return transaction.commit(scheduler.time)
       }
-      return await this.step(`${call}.commit`, 'writes', commit, { notBeforeMs })
+      return await this.step(`${call}.commit`, 'writes', commit, { isOrphan, notBeforeMs })
     } finally {
       transaction.end()
     }
@@ -124,7 +126,7 @@ export class SimStore implements Store {
     action: string,
     touches: Step['touches'],
     run: () => T,
-    when?: Pick<Step, 'isReady' | 'notBeforeMs'>,
+    when?: Pick<Step, 'isReady' | 'notBeforeMs' | 'isOrphan'>,
   ): Promise<T> {
     const { owner, scheduler } = this.options
     return new Promise((resolve, reject) => {

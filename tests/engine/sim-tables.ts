@@ -1,7 +1,7 @@
-import type { Answer } from '@catbird/shared/commands'
-import type { Tracking } from '@catbird/shared/events'
 import { Members } from '@catbird/shard-worker/conversation/members'
 import type { ConvoState } from '@catbird/shard-worker/conversation/state'
+import type { Answer } from '@catbird/shared/commands'
+import type { Tracking } from '@catbird/shared/events'
 import type { SimTransaction } from './sim-transaction.ts'
 
 /** Columns as the statement is given them; absent stands for null. */

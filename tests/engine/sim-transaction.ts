@@ -152,7 +152,8 @@ export class SimTransaction {
       const convo = this.#database.convo(convo_id)
       if (convo.log[n - 1]) fail(`two log rows ${convo_id} n=${n}`)
       if (seq !== undefined && convo.seqs.has(seq)) fail(`two entries ${convo_id} seq=${seq}`)
-      if (kind === 'commit' && bytes && convo.commits.has(epoch)) fail(`two commits ${convo_id} epoch=${epoch}`)
+      if (kind === 'commit' && bytes && convo.commits.has(epoch))
+        fail(`two commits ${convo_id} epoch=${epoch}`)
       if (message_id === undefined) continue
       const id = `${convo_id} ${message_id}`
       if (convo.messages.has(message_id) || messages.has(id)) {
@@ -195,11 +196,13 @@ export class SimTransaction {
       if (!this.#isWritten(convo_id)) continue
       for (const row of this.#database.convo(convo_id).welcomes) {
         const isMeant = row.did === did && row.n < n
-        if (isMeant && row.key_package_hash === (key_package_hash ?? row.key_package_hash)) row.withdrawn_n ??= n
+        if (isMeant && row.key_package_hash === (key_package_hash ?? row.key_package_hash))
+          row.withdrawn_n ??= n
       }
     }
     for (const welcome of welcomes as SimWelcome[]) {
-      if (this.#isWritten(welcome.convo_id)) this.#database.convo(welcome.convo_id).welcomes.push({ ...welcome })
+      if (this.#isWritten(welcome.convo_id))
+        this.#database.convo(welcome.convo_id).welcomes.push({ ...welcome })
     }
   }
 }

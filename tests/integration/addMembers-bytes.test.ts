@@ -162,7 +162,11 @@ describe.each(MODES)('addMembers: MLS bytes and key packages, $name', ({ env }) 
     const [alice, bob] = people('alice', 'bob')
     const { hash } = await publishDevice(bob, { lastResort: true })
     for (const convoId of [await createConvo(alice), await createConvo(alice)]) {
-      await alice.ok('addMembers', { convoId, didList: [bob.did], keyPackageHashes: [{ did: bob.did, hash }] })
+      await alice.ok('addMembers', {
+        convoId,
+        didList: [bob.did],
+        keyPackageHashes: [{ did: bob.did, hash }],
+      })
     }
   })
 })

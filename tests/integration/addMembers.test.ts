@@ -90,6 +90,26 @@ describe.each(MODES)('addMembers, $name', ({ env }) => {
     }
   })
 
+  it('names the real commit where an entry without bytes stands at the same epoch', async () => {
+    const [alice] = people('alice')
+    const convoId = await createConvo(alice)
+    for (const i of ascending(3)) await alice.ok('addMembers', { convoId, didList: [newDid(`m${i}`)] })
+    const first = commitFor(convoId, 1)
+    for (const commit of [first, commitFor(convoId, 2), commitFor(convoId, 3)]) {
+      await alice.ok('addMembers', { convoId, didList: [], commit })
+    }
+    const stale = (epoch: number) =>
+      alice.call('addMembers', { convoId, didList: [], commit: commitFor(convoId, epoch) })
+    expectError(await stale(1), 'EpochMismatch', {
+      serverEpoch: 4,
+      expectedEpoch: 1,
+      winningCommit: { seq: 4, epoch: 2, sha256: sha256(bytesOf(first)) },
+    })
+    const beforeAll = await stale(0)
+    expectError(beforeAll, 'EpochMismatch', { serverEpoch: 4, expectedEpoch: 0 })
+    expect(beforeAll.body).not.toHaveProperty('winningCommit')
+  })
+
   it('refuses a base of 2^31 or more', async () => {
     const [alice] = people('alice')
     const convoId = await createConvo(alice)
@@ -204,6 +224,17 @@ describe.each(MODES)('addMembers, $name', ({ env }) => {
     expectError(await bob.call('addMembers', { convoId, didList: [bob.did] }), 'NotMember')
     await alice.ok('addMembers', { convoId, didList: [bob.did], commit: commitFor(convoId, 0) })
     expect((await bob.ok('getEpoch', { convoId })).currentEpoch).toBe(1)
+  })
+
+  it('answers the same again to the same key and content, and refuses other content', async () => {
+    const [alice] = people('alice')
+    const convoId = await createConvo(alice)
+    const input = { convoId, didList: [newDid('bob')], idempotencyKey: 'key' }
+    const first = await alice.ok('addMembers', input)
+    expect(await alice.ok('addMembers', input)).toEqual(first)
+    const other = { ...input, didList: [newDid('carol')] }
+    expectError(await alice.call('addMembers', other), 'IdempotencyConflict')
+    expect((await alice.ok('getEpoch', { convoId })).currentEpoch).toBe(1)
   })
 
   it('does not tell a stranger whether a conversation exists', async () => {

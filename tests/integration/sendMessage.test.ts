@@ -142,7 +142,14 @@ describe.each(MODES)('sendMessage, $name', ({ env }) => {
     for (const embedUri of ['https://a.example/x?y#z', 'at://did:plc:a/app.bsky.feed.post/1']) {
       expect((await send({ embedUri })).status).toBe(200)
     }
-    for (const embedUri of ['http://a.example/', 'javascript:alert(1)', 'data:,x', '//a.example', 'cat', '']) {
+    for (const embedUri of [
+      'http://a.example/',
+      'javascript:alert(1)',
+      'data:,x',
+      '//a.example',
+      'cat',
+      '',
+    ]) {
       expectError(await send({ embedUri }), 'InvalidAsset')
     }
     expect((await send({ embedType: 't'.repeat(256) })).status).toBe(200)
@@ -157,7 +164,12 @@ describe.each(MODES)('sendMessage, $name', ({ env }) => {
     expectError(await bob.call('sendMessage', input), 'NotMember')
     const foreign = await eve.call('sendMessage', input)
     expectError(foreign, 'ConvoNotFound')
-    const unknown = await eve.call('sendMessage', { ...input, convoId: newGroupId() })
+    const nowhere = newGroupId()
+    const unknown = await eve.call('sendMessage', {
+      convoId: nowhere,
+      epoch: 0,
+      ciphertext: messageFor(nowhere, 0),
+    })
     expect(unknown.body).toEqual(foreign.body)
   })
 

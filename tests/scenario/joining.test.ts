@@ -61,6 +61,20 @@ describe.each(SCENARIO_MODES)('joining, $name', ({ env }) => {
     await expect(carol.decrypt(bytesOf(ciphertext))).rejects.toThrow()
   })
 
+  it('a member who was away reads hundreds of messages and the commits among them, page by page', async () => {
+    const { groups } = await startGroup('alice', 'bob')
+    const [alice, bob] = groups
+    const sent: string[] = []
+    for (let i = 1; i <= 210; i++) {
+      sent.push(`message ${i}`)
+      await alice.send(`message ${i}`)
+      if (i % 50 === 0) await updateKeys(alice)
+    }
+    const [, bobRead] = await expectAgreement(alice, bob)
+    expect(texts(bobRead!)).toEqual(sent)
+    expect(bob.seq).toBe(1 + 210 + 4)
+  })
+
   it('who was removed is added again with a new Welcome, and misses what was in between', async () => {
     const { clients, groups } = await startGroup('alice', 'bob', 'carol')
     const [alice, bob, carol] = groups

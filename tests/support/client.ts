@@ -1,5 +1,5 @@
 import { signDevToken } from '@catbird/api/auth/dev-token'
-import { methodKind, type Nsid, type Output } from '@catbird/shared/lexicon'
+import { declaredErrors, methodKind, type Nsid, type Output, TRANSPORT_ERRORS } from '@catbird/shared/lexicon'
 import { TEST_AUDIENCE, TEST_SECRET } from './identity.ts'
 
 type Name = Nsid extends `blue.catbird.mls.${infer N}` ? N : never
@@ -45,6 +45,7 @@ export class TestClient {
           body: JSON.stringify(input),
         })
     const body = (await response.json()) as Answer<N>['body']
+    if (!response.ok) assertDeclared(nsid, body.error)
     return { status: response.status, headers: response.headers, body }
   }
 
@@ -54,6 +55,12 @@ export class TestClient {
     if (status !== 200) throw new Error(`${name} answered ${status} ${JSON.stringify(body)}`)
     return body
   }
+}
+
+/** Every refusal's name is in its method's lexicon or is a standard one, whatever the test is about. */
+function assertDeclared(nsid: Nsid, error: string): void {
+  const names: readonly string[] = [...declaredErrors(nsid), ...TRANSPORT_ERRORS]
+  if (!names.includes(error)) throw new Error(`${nsid} answered ${error}, which its lexicon does not declare`)
 }
 
 function toQuery(input: Record<string, unknown>): URLSearchParams {

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { migrate } from '@catbird/api/database/migrate'
+import type { Pool } from '@catbird/shared/sql'
+import postgres from 'postgres'
 import { inject } from 'vitest'
 import { databaseUrl, runOnServer } from './database-server.ts'
 
@@ -26,4 +28,9 @@ async function createTestSchema(url: string, name: string): Promise<TestDatabase
   own.searchParams.set('search_path', name)
   await migrate(own.href)
   return { url: own.href, drop: () => runOnServer(url, `drop schema if exists ${name} cascade`) }
+}
+
+/** One connection to a test's database, for what no method shows. */
+export function openSql(url: string): Pool {
+  return postgres(url, { max: 1, onnotice: () => {} })
 }

@@ -11,21 +11,39 @@ import {
   createApplicationMessage,
   createCommit,
   createGroup,
+  decodeMlsMessage,
   defaultLifetime,
+  emptyPskIndex,
   encodeMlsMessage,
+  joinGroup,
 } from 'ts-mls'
 import { makeKeyPackageRef } from 'ts-mls/keyPackage.js'
 import type { TestClient } from './client.ts'
 import { sha256 } from './log-chain.ts'
 
 /** A device with a real key package; `hash` and `ref` are its two names. */
-export type Device = MlsClient & { identity: string; hash: string; ref: string }
+export type Device = MlsClient & {
+  identity: string
+  hash: string
+  ref: string
+  /** Joins with a Welcome that carries the ratchet tree, base64; the epoch that the group is then in. */
+  join(welcome: string): Promise<number>
+}
 
 export async function newDevice(identity: string): Promise<Device> {
   const client = await createTestClient({ identity, lifetime: defaultLifetime })
   const { hash } = await testSuite(SUITE_1)
   const ref = Buffer.from(await makeKeyPackageRef(client.keyPackage, hash)).toString('hex')
-  return { ...client, identity, hash: sha256(client.bytes), ref }
+  const join = (welcome: string) => joinWith(client, welcome)
+  return { ...client, identity, hash: sha256(client.bytes), ref, join }
+}
+
+async function joinWith({ keyPackage, privateKeys }: MlsClient, welcome: string): Promise<number> {
+  const message = decodeMlsMessage(new Uint8Array(Buffer.from(welcome, 'base64')), 0)?.[0]
+  if (message?.wireformat !== 'mls_welcome') throw new Error('expected a Welcome')
+  const suite = await testSuite(SUITE_1)
+  const state = await joinGroup(message.welcome, keyPackage, privateKeys, emptyPskIndex, suite)
+  return Number(state.groupContext.epoch)
 }
 
 export function base64(bytes: Uint8Array): string {

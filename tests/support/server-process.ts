@@ -23,6 +23,8 @@ export class ServerProcess {
       env: { PATH: process.env.PATH, ...testEnv(databaseUrl), LOG_LEVEL: 'info', ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
+    // A test that fails must not leave its server behind.
+    process.once('exit', () => child.kill('SIGKILL'))
     const port = await portOf(child)
     return new ServerProcess(child, `http://127.0.0.1:${port}`)
   }

@@ -15,11 +15,12 @@ export type AuditOptions = {
   sinceMs?: number
   /** How long messages are kept now, for holes whose neighbours do not tell. */
   messageTtlMs?: number
+  /** A transaction ends with the step in which it got this old; 400 if not told, so that none lasts a second. */
+  transactionMs?: number
   /** Ends the audit early: it then rejects with the signal's reason. */
   signal?: AbortSignal
 }
 
-/** A transaction ends with the step in which it got this old, so that none lasts a second. */
 const TRANSACTION_MS = 400
 const READ_ONLY = 'isolation level repeatable read read only'
 
@@ -27,8 +28,8 @@ const READ_ONLY = 'isolation level repeatable read read only'
  * Holds the database to its promises while it serves: reads all of it in id order and says what is wrong.
  *
  * The audit is a sequence of steps. What one step compares it reads in one snapshot, so concurrent writes raise
- * nothing; a step takes a bounded page, so memory is bounded; a transaction runs steps for less than half a second,
- * so it keeps nobody waiting. What a long log's walk carries from one snapshot to the next stays true: rows that
+ * nothing; a step takes a bounded page, so memory is bounded; a transaction lasts only so long, so it keeps nobody
+ * waiting. What a long log's walk carries from one snapshot to the next stays true: rows that
  * were read never change, they can only expire.
  *
  * @param sql a pool with one connection to spare
@@ -42,7 +43,7 @@ export async function audit(sql: Pool, options: AuditOptions = {}): Promise<Audi
   while (!isDone) {
     options.signal?.throwIfAborted()
     await sql.begin(READ_ONLY, async (transaction) => {
-      const untilMs = performance.now() + TRANSACTION_MS
+      const untilMs = performance.now() + (options.transactionMs ?? TRANSACTION_MS)
       snapshot.begin(transaction)
       do isDone = (await steps.next()).done === true
       while (!isDone && performance.now() < untilMs)

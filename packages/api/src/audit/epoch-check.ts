@@ -1,5 +1,5 @@
-import type { Report } from './gap-check.ts'
 import type { LogPageRow } from './read-log-page.ts'
+import type { Report } from './report.ts'
 
 /**
  * Holds a log to its epochs. The first commit with bytes may set any base, since nothing tells whether the

@@ -1,10 +1,8 @@
 import type { LogPageRow } from './read-log-page.ts'
-import type { Rule } from './report.ts'
+import type { Report } from './report.ts'
 
 /** Rows missing after log row `n`; the first of them is not older than `sinceMs`. */
 type Hole = { n: number; sinceMs: number }
-
-export type Report = (rule: Rule, detail: string) => void
 
 /** The shortest time that a server can be told to keep messages: a row younger than this never expired. */
 const MIN_TTL_MS = 24 * 60 * 60 * 1000
@@ -106,7 +104,10 @@ export class GapCheck {
     if (missingSeqs < 0) {
       this.#report('seq_gap', `row ${n} has seq ${seq} after seq ${this.#entrySeq}`)
     } else if (missingSeqs > missingRows) {
-      this.#report('seq_gap', `row ${n} has seq ${seq}, ${missingSeqs - missingRows} more than rows before it`)
+      this.#report(
+        'seq_gap',
+        `row ${n} has seq ${seq}, ${missingSeqs - missingRows} more than rows before it`,
+      )
     } else if (missingSeqs < missingRows) {
       this.#report('n_gap', `${missingRows - missingSeqs} rows before ${n} are missing and had no seq`)
     }

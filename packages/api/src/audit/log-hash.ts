@@ -27,5 +27,10 @@ export function nextLogHash(previous: string, link: ChainLink): string {
 
 /** Big-endian. */
 function unsigned(value: number, size: number): Buffer {
-  return Buffer.from(BigInt(value).toString(16).padStart(2 * size, '0'), 'hex')
+  return Buffer.from(
+    BigInt(value)
+      .toString(16)
+      .padStart(2 * size, '0'),
+    'hex',
+  )
 }

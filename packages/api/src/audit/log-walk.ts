@@ -1,9 +1,10 @@
 import { compareHead } from './compare-head.ts'
 import { EpochCheck } from './epoch-check.ts'
-import { GapCheck, type Report } from './gap-check.ts'
+import { GapCheck } from './gap-check.ts'
 import { firstLogHash, nextLogHash } from './log-hash.ts'
 import type { Head } from './read-head.ts'
 import type { LogPageRow } from './read-log-page.ts'
+import type { Report } from './report.ts'
 
 /** All that an audit remembers of a log while it walks along it. */
 export class LogWalk {
@@ -82,7 +83,10 @@ export class LogWalk {
     if (seq === null || logHash === null || (kind !== 'app' && kind !== 'commit')) return
     const isNext = seq === this.#link.seq + 1
     if (isNext && logHash !== nextLogHash(this.#link.logHash, { seq, epoch, kind, sender, sha256 })) {
-      this.#report('chain_broken', `the logHash of row ${n} does not follow from the entry and the one before`)
+      this.#report(
+        'chain_broken',
+        `the logHash of row ${n} does not follow from the entry and the one before`,
+      )
     }
     this.#link = { seq, logHash }
   }

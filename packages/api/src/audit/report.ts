@@ -39,6 +39,9 @@ export type Rule = (typeof RULES)[number]
 /** One broken promise. `detail` names rows by their numbers: never DIDs, keys or content. */
 export type Violation = { rule: Rule; convoId?: string; detail: string }
 
+/** Takes what is wrong with one conversation. */
+export type Report = (rule: Rule, detail: string) => void
+
 export type AuditReport = {
   conversations: number
   /** Kept log rows that have a seq. */

@@ -8,6 +8,7 @@ import { postgresBinaries } from './postgres-binaries.ts'
 import { postgresUser } from './postgres-user.ts'
 import { type Postmaster, startPostmaster } from './postmaster.ts'
 import { commandLine, identify, isAlive, type ProcessIdentity } from './process-identity.ts'
+import { embeddedUrl } from './running-database.ts'
 import { stopPostmaster } from './stop-postmaster.ts'
 
 /** A database that this process can use until it calls `stop`. */
@@ -99,13 +100,13 @@ function postmasterPid(directory: string): number | undefined {
 }
 
 async function openDatabaseOrStop(cluster: Cluster, postmaster: Postmaster): Promise<string> {
-  const urlOf = (database: string) =>
-    `postgres://${EMBEDDED_ROLE}:${cluster.password}@127.0.0.1:${postmaster.port}/${database}`
-  const sql = postgres(urlOf('postgres'), { max: 1 })
+  const { password } = cluster
+  const { port } = postmaster
+  const sql = postgres(embeddedUrl({ password, port }, 'postgres'), { max: 1 })
   try {
     const [existing] = await sql`select 1 from pg_database where datname = ${EMBEDDED_ROLE}`
     if (!existing) await sql`create database ${sql(EMBEDDED_ROLE)}`
-    return urlOf(EMBEDDED_ROLE)
+    return embeddedUrl({ password, port })
   } catch (error) {
     await postmaster.stop()
     throw error

@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import type { DatabaseLogger } from './database-logger.ts'
 import { type RunningDatabase, startEmbeddedPostgres } from './embedded-postgres.ts'
+import { runningDatabaseUrl } from './running-database.ts'
 
 /** What each shard may open, with one to spare while it reconnects. */
 const CONNECTIONS_PER_SHARD = 3
@@ -18,4 +21,19 @@ export async function openDatabase(
   const connections = poolMax + config.shards.count * CONNECTIONS_PER_SHARD + FURTHER_CONNECTIONS
   const settings = { max_connections: String(Math.max(POSTGRES_DEFAULT_CONNECTIONS, connections)) }
   return startEmbeddedPostgres({ dataDir, logger, settings })
+}
+
+/**
+ * The same for a tool that looks at what is there: an embedded database is shared with the server that runs on it,
+ * and started only when there is no server. `stop` leaves alone what this call did not start.
+ */
+export async function openExistingDatabase(
+  config: Pick<Config, 'database' | 'shards'>,
+  logger: DatabaseLogger,
+): Promise<RunningDatabase> {
+  const { url, dataDir } = config.database
+  const found = url ?? runningDatabaseUrl(dataDir)
+  if (found !== undefined) return { url: found, stop: async () => {} }
+  if (!existsSync(join(dataDir, 'postgres'))) throw new Error(`There is no database in ${dataDir} yet`)
+  return openDatabase(config, logger)
 }

@@ -16,10 +16,16 @@ export type Ownership = {
   release(): void
 }
 
+/** What the living server that serves from `dataDir` says of itself; undefined when there is none. */
+export function runningServer(dataDir: string): ServerRecord | undefined {
+  const record = readRecord(recordFile(dataDir))
+  return record && isAlive(record.server) ? record : undefined
+}
+
 /** Makes this process the only one that serves from `dataDir`, or throws when a living one already does. */
 export async function claimDirectory(dataDir: string): Promise<Ownership> {
-  const file = join(dataDir, 'server.json')
-  const lock = join(dataDir, 'server.json.lock')
+  const file = recordFile(dataDir)
+  const lock = `${file}.lock`
   const server = identifySelf()
   await acquireLock(lock)
   try {
@@ -35,6 +41,10 @@ export async function claimDirectory(dataDir: string): Promise<Ownership> {
   } finally {
     rmSync(lock, { force: true })
   }
+}
+
+function recordFile(dataDir: string): string {
+  return join(dataDir, 'server.json')
 }
 
 function inUse(dataDir: string, pid: number): Error {

@@ -11,7 +11,7 @@ export const getCommits: Method<'blue.catbird.mls.getCommits'> = {
     if (toEpoch !== undefined && fromEpoch > toEpoch) {
       throw new RefusalError('InvalidEpochRange', 'fromEpoch is after toEpoch', { fromEpoch, toEpoch })
     }
-    const afterSeq = cursor === undefined ? 0 : readCommitCursor(cursor)
+    const afterSeq = cursor === undefined ? 0 : readCommitCursor(convoId, cursor)
     const { commits, more } = await readCommits(sql, {
       convoId,
       intervals,
@@ -20,6 +20,6 @@ export const getCommits: Method<'blue.catbird.mls.getCommits'> = {
       afterSeq,
       limit,
     })
-    return { convoId, commits, ...(more && { cursor: writeCommitCursor(commits.at(-1)!.seq!) }) }
+    return { convoId, commits, ...(more && { cursor: writeCommitCursor(convoId, commits.at(-1)!.seq!) }) }
   },
 }

@@ -23,7 +23,7 @@ export const getMessages: Method<'blue.catbird.mls.getMessages'> = {
     return {
       messages: page.messages,
       ...(page.more && {
-        cursor: writeMessageCursor({ direction: start.direction, seq: seqs.at(-1)!, top }),
+        cursor: writeMessageCursor(convoId, { direction: start.direction, seq: seqs.at(-1)!, top }),
       }),
       ...(firstSeq !== undefined && { firstSeq }),
       lastSeq: access.isMember ? access.lastSeq : Math.max(...access.intervals.map(({ to = 0 }) => to)),
@@ -38,7 +38,7 @@ async function startOf(
   { intervals }: Access,
 ): Promise<{ direction: 'forward' | 'backward'; seq?: number }> {
   const { convoId, cursor, sinceSeq, sinceMessage, type } = params
-  if (cursor !== undefined) return readMessageCursor(cursor)
+  if (cursor !== undefined) return readMessageCursor(convoId, cursor)
   if (sinceSeq !== undefined) return { direction: 'forward', seq: sinceSeq }
   if (sinceMessage !== undefined) {
     const seq = await seqOfMessage(sql, convoId, sinceMessage, intervals)

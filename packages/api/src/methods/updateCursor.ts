@@ -6,7 +6,7 @@ export const updateCursor: Method<'blue.catbird.mls.updateCursor'> = {
   maxBodyBytes: BODY_LIMITS.small,
   async run({ sql, readPositions }, { convoId, cursor }, { caller }) {
     const { lastSeq } = await requireMember(sql, convoId, caller)
-    const seq = /^\d{1,15}$/.test(cursor) ? Number(cursor) : readMessageCursor(cursor).top
+    const seq = /^\d{1,15}$/.test(cursor) ? Number(cursor) : readMessageCursor(convoId, cursor).top
     if (seq > lastSeq) throw invalidCursor()
     if (seq > 0) await readPositions.advance(caller, convoId, seq)
     return { success: true }

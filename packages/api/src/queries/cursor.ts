@@ -11,14 +11,14 @@ export type ConvoCursor = { lastAtMs: number; convoId: string }
 
 const VERSION = '1'
 
-export function writeMessageCursor({ direction, seq, top }: MessageCursor): string {
-  return encode(['m', direction === 'forward' ? 'f' : 'b', seq, top])
+export function writeMessageCursor(convoId: string, { direction, seq, top }: MessageCursor): string {
+  return encode(['m', convoId, direction === 'forward' ? 'f' : 'b', seq, top])
 }
 
-/** @throws RefusalError InvalidCursor */
-export function readMessageCursor(text: string): MessageCursor {
-  const [kind, direction, seq, top] = decode(text)
-  if (kind !== 'm' || (direction !== 'f' && direction !== 'b')) throw invalidCursor()
+/** @throws RefusalError InvalidCursor, also for one of another conversation */
+export function readMessageCursor(convoId: string, text: string): MessageCursor {
+  const [kind, of, direction, seq, top] = decode(text)
+  if (kind !== 'm' || of !== convoId || (direction !== 'f' && direction !== 'b')) throw invalidCursor()
   return { direction: direction === 'f' ? 'forward' : 'backward', seq: integer(seq), top: integer(top) }
 }
 
@@ -33,14 +33,14 @@ export function readConvoCursor(text: string): ConvoCursor {
   return { lastAtMs: integer(lastAtMs), convoId }
 }
 
-export function writeCommitCursor(seq: number): string {
-  return encode(['k', seq])
+export function writeCommitCursor(convoId: string, seq: number): string {
+  return encode(['k', convoId, seq])
 }
 
-/** @throws RefusalError InvalidCursor */
-export function readCommitCursor(text: string): number {
-  const [kind, seq] = decode(text)
-  if (kind !== 'k') throw invalidCursor()
+/** @throws RefusalError InvalidCursor, also for one of another conversation */
+export function readCommitCursor(convoId: string, text: string): number {
+  const [kind, of, seq] = decode(text)
+  if (kind !== 'k' || of !== convoId) throw invalidCursor()
   return integer(seq)
 }
 
@@ -54,8 +54,9 @@ function encode(parts: (string | number)[]): string {
 
 function decode(text: string): string[] {
   if (!/^[\w-]{1,512}$/.test(text)) throw invalidCursor()
-  const [version, ...parts] = Buffer.from(text, 'base64url').toString('utf8').split(':')
-  if (version !== VERSION) throw invalidCursor()
+  const bytes = Buffer.from(text, 'base64url')
+  const [version, ...parts] = bytes.toString('utf8').split(':')
+  if (version !== VERSION || bytes.toString('base64url') !== text) throw invalidCursor()
   return parts
 }
 

@@ -8,7 +8,7 @@ export type AcceptedDecision = Extract<Decision, { outcome: 'accepted' }>
 
 /** A command that waits for its unit: what it will be answered when the unit is durable. */
 type Outcome = { answer: Record<string, unknown> } | Refused
-export type Waiting = { pending: Pending; outcome: Outcome }
+export type Waiting = { pending: Pending; outcome: Outcome; isLate?: boolean }
 
 /** A unit with the commands whose answers rest on it, in the order decided. */
 export type StagedUnit = Unit & { actor: Actor; waiting: Waiting[] }

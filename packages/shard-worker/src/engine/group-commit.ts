@@ -5,7 +5,14 @@ import { withWinner } from '../conversation/epoch.ts'
 import type { Facts } from '../conversation/facts.ts'
 import { type InspectionKey, type Store, StoreError, type Unit } from '../store/store.ts'
 import type { Actor } from './actor.ts'
-import { type AcceptedDecision, Batch, type BatchLimits, replyTo, type StagedUnit } from './batch.ts'
+import {
+  type AcceptedDecision,
+  Batch,
+  type BatchLimits,
+  replyTo,
+  type StagedUnit,
+  type Waiting,
+} from './batch.ts'
 import { claimsOf, type Pending, settleRefused } from './pending.ts'
 import type { RestartReason, Telemetry } from './telemetry.ts'
 
@@ -17,6 +24,8 @@ export type GroupCommitOptions = {
   random: () => number
   /** The unit is durable and its callers are answered. */
   onWritten(unit: StagedUnit): void
+  /** A refusal joined when the unit had been sent: the guard may have looked before it was decided. */
+  onLateRefusal(unit: StagedUnit, waiting: Waiting): void
   /** The unit was not written: its commands, and those staged on top of it, must be decided again. */
   onLost(actor: Actor, pendings: Pending[], reason: RestartReason): void
   /** There is room in the batch again, or claims were given up. */
@@ -25,8 +34,6 @@ export type GroupCommitOptions = {
 
 /** How long the outcome of a lost write is looked for before its callers are told that it is unknown. */
 const RESOLVE_MS = 20_000
-/** How often winners are looked up for one batch: its replies must not wait for ever newer refusals. */
-const NAMING_ROUNDS = 3
 const RETRY_MS = { first: 20, max: 1000 }
 
 /**
@@ -40,7 +47,8 @@ const RETRY_MS = { first: 20, max: 1000 }
  * - G3 A unit that was not written takes the open one of its conversation with it; both are decided again.
  * - G4 Flushes at once when idle; what is decided meanwhile is the next batch. No timer. On a data fault the batch
  *   is halved until the faulty conversation is alone.
- * - G6 A refusal that rests on staged state is released with its unit.
+ * - G6 A refusal that rests on staged state is released with its unit, or after a further read when the unit had been
+ *   sent before it was decided.
  * - G7 When the connection is lost the same write is tried again with the same entry ids: the guard lets it through
  *   once, and the ids tell whose it was. Only then are commands decided again.
  */
@@ -73,9 +81,10 @@ export class GroupCommit {
 
   /** Holds a refusal that rests on staged state until that state is durable (G6). */
   attachRefusal(actor: Actor, pending: Pending, refused: Refused): void {
-    const unit = this.#open.units.get(actor.convoId) ?? this.#inFlight?.units.get(actor.convoId)
+    const open = this.#open.units.get(actor.convoId)
+    const unit = open ?? this.#inFlight?.units.get(actor.convoId)
     if (!unit) throw new Error('a refusal on staged state without a staged unit')
-    unit.waiting.push({ pending, outcome: refused })
+    unit.waiting.push({ pending, outcome: refused, isLate: !open })
   }
 
   /** Starts writing what is staged unless a write is running, which then goes on with it. */
@@ -151,14 +160,15 @@ export class GroupCommit {
 
   async #settle(units: StagedUnit[], written: Set<string>, reason: RestartReason): Promise<void> {
     const done = units.filter(({ convoId }) => written.has(convoId))
-    // Refusals may join while winners are looked up; what follows the last look must not wait for anything.
-    for (let round = 0; round < NAMING_ROUNDS && unnamed(done).length > 0; round++) {
-      await this.#nameWinners(unnamed(done))
-    }
+    const open = unnamed(done)
+    if (open.length > 0) await this.#nameWinners(open)
     for (const { actor } of units) actor.isBlocked = false
     for (const unit of done) {
       unit.actor.unsettledUnits--
-      for (const waiting of unit.waiting) waiting.pending.settle(replyTo(waiting))
+      for (const waiting of unit.waiting) {
+        if (waiting.isLate) this.#options.onLateRefusal(unit, waiting)
+        else waiting.pending.settle(replyTo(waiting))
+      }
       this.#options.onWritten(unit)
     }
     for (const unit of units) if (!written.has(unit.convoId)) this.#lose(unit, reason)
@@ -176,7 +186,6 @@ export class GroupCommit {
       // The refusals stand without it; the client finds the winner with getCommits.
       if (!(error instanceof StoreError)) throw error
     }
-    for (const { outcome } of open) outcome.winnerOf = undefined
   }
 
   #lose(unit: StagedUnit, reason: RestartReason): void {
@@ -278,8 +287,8 @@ type Unnamed = { outcome: Refused; key: InspectionKey }
 /** Refusals that must still name the commit that won their epoch. */
 function unnamed(units: StagedUnit[]): Unnamed[] {
   return units.flatMap(({ convoId, waiting }) =>
-    waiting.flatMap(({ outcome }) =>
-      'refusal' in outcome && outcome.winnerOf !== undefined
+    waiting.flatMap(({ outcome, isLate }) =>
+      'refusal' in outcome && outcome.winnerOf !== undefined && !isLate
         ? [{ outcome, key: { convoId, winnerOf: outcome.winnerOf } }]
         : [],
     ),

@@ -3,14 +3,14 @@ import { type Command, type Reply, refused } from '@catbird/shared/commands'
 import type { ErrorName } from '@catbird/shared/errors'
 import type { NewId } from '@catbird/shared/ids'
 import { decide } from '../conversation/decide.ts'
-import type { Change, Policy } from '../conversation/decision.ts'
+import type { Change, Policy, Refused } from '../conversation/decision.ts'
 import { type Facts, NO_FACTS } from '../conversation/facts.ts'
 import type { ConvoState } from '../conversation/state.ts'
 import { refusedByStore } from '../store/failures.ts'
 import { type Store, StoreError } from '../store/store.ts'
 import type { Actor } from './actor.ts'
 import { ActorRegistry } from './actor-registry.ts'
-import type { StagedUnit } from './batch.ts'
+import type { StagedUnit, Waiting } from './batch.ts'
 import { GroupCommit } from './group-commit.ts'
 import { type Pending, settleRefused } from './pending.ts'
 import { RefusalConfirmer, type WaitingRefusal } from './refusal-confirmer.ts'
@@ -78,6 +78,7 @@ export class Shard {
       random,
       limits: { maxRows: limits.batchRows, maxBytes: limits.batchBytes },
       onWritten: (unit) => this.#onWritten(unit),
+      onLateRefusal: (unit, waiting) => this.#onLateRefusal(unit, waiting),
       onLost: (actor, pendings, reason) => this.#onLost(actor, pendings, reason),
       onProgress: () => this.#unpark(),
     })
@@ -310,6 +311,12 @@ export class Shard {
     this.#restart(actor, reason)
     this.#schedule(actor)
     this.#actors.release(actor)
+  }
+
+  /** Its unit is durable; whether that is still the newest version needs a read, like any other refusal. */
+  #onLateRefusal({ actor, final }: StagedUnit, { pending, outcome }: Waiting): void {
+    this.#confirmer.add({ actor, pending, refused: outcome as Refused, version: final.version })
+    this.#confirmer.run()
   }
 
   /** The database has moved on since a refusal was decided: the command is decided again on what it says now. */

@@ -1,4 +1,5 @@
 import type { Tracking } from '@catbird/shared/events'
+import { cipherSuiteId, cipherSuiteName } from '@catbird/shared/mls/cipher-suites'
 import type { Sql } from '@catbird/shared/sql'
 import { Members } from '../conversation/members.ts'
 import type { ConvoState } from '../conversation/state.ts'
@@ -29,14 +30,16 @@ export async function loadConversations(sql: Sql, convoIds: string[]): Promise<M
         where m.convo_id = c.convo_id and m.left_n is null) as members
     from conversations c
     where c.convo_id = any(${convoIds}::text[])`
-  return new Map(rows.map((row) => [row.convo_id, toState(row)]))
+  // Strings that are in memory already stand for those of the rows: idle actors are many.
+  const ids = new Map(convoIds.map((convoId) => [convoId, convoId]))
+  return new Map(rows.map((row) => [ids.get(row.convo_id)!, toState(ids.get(row.convo_id)!, row)]))
 }
 
-function toState(row: Row): ConvoState {
+function toState(convoId: string, row: Row): ConvoState {
   return {
-    convoId: row.convo_id,
-    cipherSuite: row.cipher_suite,
-    creator: row.creator,
+    convoId,
+    cipherSuite: sharedName(row.cipher_suite),
+    creator: row.members.find((did) => did === row.creator) ?? row.creator,
     tracking: row.tracking,
     epoch: Number(row.epoch),
     seq: Number(row.seq),
@@ -54,6 +57,11 @@ function toState(row: Row): ConvoState {
     members: new Members(row.members),
     left: undefined,
   }
+}
+
+function sharedName(cipherSuite: string): string {
+  const id = cipherSuiteId(cipherSuite)
+  return id === undefined ? cipherSuite : cipherSuiteName(id)!
 }
 
 /**
