@@ -12,6 +12,7 @@ export class FrontMetrics {
   readonly shardUtilization: Gauge<'shard'>
   readonly shardHeapUsed: Gauge<'shard'>
   readonly shardHeapLimit: Gauge<'shard'>
+  readonly #shardRestarts: Counter<'shard' | 'reason'>
   readonly #requests: Counter<'method' | 'status'>
   readonly #errors: Counter<'method' | 'error'>
   readonly #duration: Histogram<'method'>
@@ -48,6 +49,12 @@ export class FrontMetrics {
     )
     this.shardHeapUsed = gauge('shard_heap_used_bytes', 'JavaScript heap in use by the shard.')
     this.shardHeapLimit = gauge('shard_heap_limit_bytes', 'Most heap that the shard may use.')
+    this.#shardRestarts = new Counter({
+      name: 'shard_restarts_total',
+      help: 'Times that a shard was started again, by reason.',
+      labelNames: ['shard', 'reason'],
+      registers,
+    })
     new Gauge({
       name: 'actor_rollout_percent',
       help: 'Share of conversations whose commands go through actors; 0 when the actor system is off.',
@@ -67,6 +74,10 @@ export class FrontMetrics {
     this.#requests.inc({ method, status: String(status) })
     if (error) this.#errors.inc({ method, error })
     this.#duration.observe({ method }, seconds)
+  }
+
+  shardRestarted(shard: number, reason: string): void {
+    this.#shardRestarts.inc({ shard: String(shard), reason })
   }
 
   /** Prometheus text of the front and the given shards together. */

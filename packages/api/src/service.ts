@@ -1,34 +1,26 @@
-import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { PgStore } from '@catbird/shard-worker/store/pg-store'
 import { systemClock } from '@catbird/shared/clock'
-import { newEntryId } from '@catbird/shared/ids'
 import { openPool, type Pool } from '@catbird/shared/sql'
-import { serve } from '@hono/node-server'
 import type { Logger } from 'pino'
 import { createApp } from './app.ts'
 import { devSecret } from './auth/dev-secret.ts'
 import { DevTokenAuthenticator } from './auth/dev-token.ts'
 import type { Config } from './config.ts'
 import type { AppContext } from './context.ts'
-import { currentIncarnation } from './database/incarnation.ts'
 import { migrate } from './database/migrate.ts'
 import { openDatabase } from './database/open-database.ts'
 import { checkDatabase } from './database/safety.ts'
-import { ActorExecutor } from './executors/actor-executor.ts'
-import { CommandRouter } from './executors/command-router.ts'
-import { DirectExecutor } from './executors/direct-executor.ts'
+import { startExecutors } from './executors/start-executors.ts'
 import { Health } from './health.ts'
+import { closeServer, listen } from './http-server.ts'
 import { cleanUp } from './jobs/clean-up.ts'
 import { Scheduler } from './jobs/scheduler.ts'
 import { FrontMetrics } from './metrics.ts'
 import { ReadPositions } from './queries/read-positions.ts'
-import { ShardClient } from './shards/shard-client.ts'
 import { ShardMetrics } from './shards/shard-metrics.ts'
 import { VERSION } from './version.ts'
 import { InflightBudget } from './xrpc/inflight-budget.ts'
 
-const DAY_MS = 24 * 60 * 60 * 1000
 const CLEAN_UP_MS = 60_000
 const STATEMENT_TIMEOUT_MS = 5000
 /** Each shard's writer and two readers. */
@@ -139,106 +131,4 @@ async function startOnDatabase({ config, log, checkOutputs, sql, database }: Sta
       log.info('Stopped')
     },
   }
-}
-
-type ExecutorParts = Pick<Started, 'config' | 'log' | 'sql'> & {
-  databaseUrl: string
-  metrics: FrontMetrics
-  shardMetrics: ShardMetrics
-}
-
-async function startExecutors(parts: ExecutorParts) {
-  const { config, log, sql, databaseUrl, metrics, shardMetrics } = parts
-  const incarnation = await currentIncarnation(sql)
-  const policy = {
-    maxMembers: config.limits.maxMembers,
-    messageEpochWindow: config.mls.messageEpochWindow,
-    messageTtlMs: config.limits.messageTtlDays * DAY_MS,
-  }
-  const store = new PgStore({
-    url: databaseUrl,
-    incarnation,
-    clock: systemClock,
-    policy,
-    name: 'direct',
-    readers: config.database.poolMax,
-  })
-  const direct = new DirectExecutor({
-    store,
-    clock: systemClock,
-    newId: newEntryId,
-    metrics: metrics.direct,
-    log,
-    maxRunning: config.database.poolMax,
-    queueLimit: config.actors.mailboxLimit,
-  })
-  const { isEnabled, rolloutPercent } = config.actors
-  // Off means off: no shard thread is started, so that nothing in it can break a rollback.
-  const actors = isEnabled
-    ? startShards({ config, log, databaseUrl, incarnation, policy, shardMetrics })
-    : undefined
-  await actors?.start()
-  return {
-    actors,
-    direct,
-    router: new CommandRouter(actors, direct, rolloutPercent),
-    closeStore: () => store.close(),
-  }
-}
-
-type ShardParts = Pick<ExecutorParts, 'config' | 'log' | 'databaseUrl' | 'shardMetrics'> & {
-  incarnation: number
-  policy: { maxMembers: number; messageEpochWindow: number; messageTtlMs: number }
-}
-
-function startShards({
-  config,
-  log,
-  databaseUrl,
-  incarnation,
-  policy,
-  shardMetrics,
-}: ShardParts): ActorExecutor {
-  const { actors, commit, metrics } = config
-  const clients = Array.from({ length: config.shards.count }, (_, shard) => {
-    const settings = {
-      shard,
-      databaseUrl,
-      incarnation,
-      policy,
-      mailboxCommands: actors.mailboxLimit,
-      maxResident: actors.maxResidentPerShard,
-      idleMs: actors.idleMs,
-      batchRows: commit.maxRows,
-      metricsConvoLimit: metrics.convoLimit,
-    }
-    return new ShardClient(settings, log, {
-      onRestart: () => {},
-      onLastStatus: (_, status) => shardMetrics.retire(status),
-    })
-  })
-  return new ActorExecutor(clients)
-}
-
-function listen(fetch: ReturnType<typeof createApp>['fetch'], config: Config): Promise<Server> {
-  const { host, port, requestTimeoutMs } = config.server
-  return new Promise((resolve, reject) => {
-    const server = serve({ fetch, hostname: host, port, serverOptions: {} }, () => {
-      server.off('error', reject)
-      resolve(server)
-    }) as Server
-    server.headersTimeout = requestTimeoutMs
-    server.requestTimeout = 2 * requestTimeoutMs
-    server.keepAliveTimeout = 65_000
-    server.once('error', reject)
-  })
-}
-
-/** Takes no new connection, lets requests end, and cuts what is left at the deadline. */
-async function closeServer(server: Server, deadlineMs: number): Promise<void> {
-  const closed = new Promise((resolve) => server.close(resolve))
-  server.closeIdleConnections()
-  const cut = setTimeout(() => server.closeAllConnections(), Math.max(0, deadlineMs - Date.now()))
-  await closed
-  clearTimeout(cut)
 }

@@ -107,7 +107,7 @@ export const SETTINGS = {
   LOG_LEVEL: setting(
     oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
     'info',
-    'The least severe level that is logged; debug shows DIDs',
+    'The least severe level that is logged',
   ),
 } as const satisfies Settings
 

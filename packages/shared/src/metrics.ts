@@ -6,6 +6,8 @@ export type Executor = 'actor' | 'direct'
 /** The one kind of actor that there is; a label, since dashboards of this family select by it. */
 export const ACTOR_TYPE = 'conversation_actor'
 
+const CONFLICT_REASONS = ['commit_stale', 'commit_ahead', 'message_epoch'] as const
+
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 /** What both executors tell about commands and epochs, so that a roll-out can compare them. */
@@ -38,6 +40,8 @@ export class CommandMetrics {
       labelNames: ['executor', 'reason'],
       registers,
     })
+    // There from the start, so that a ratio over them is a number and not nothing.
+    for (const reason of CONFLICT_REASONS) this.#conflicts.inc({ executor, reason }, 0)
   }
 
   commandDone(type: CommandType, reply: Reply, seconds: number): void {
@@ -54,7 +58,10 @@ export class CommandMetrics {
 }
 
 /** A commit that lost to another, one built too far ahead, or a message of another epoch. */
-function conflictReason(type: CommandType, details: Record<string, unknown> = {}): string {
+function conflictReason(
+  type: CommandType,
+  details: Record<string, unknown> = {},
+): (typeof CONFLICT_REASONS)[number] {
   if (type === 'sendMessage') return 'message_epoch'
   return Number(details.expectedEpoch) > Number(details.serverEpoch) ? 'commit_ahead' : 'commit_stale'
 }

@@ -11,11 +11,13 @@ const PROBLEMS = {
   isOverlapping: 'it overlaps an earlier one',
 } as const
 
+const PAGE = 500
+
 /** Audits the membership intervals of one conversation, and how far their members have read. */
 export async function* auditMembers(snapshot: Snapshot, findings: Findings, convoId: string): Steps {
   let after = { did: '', joinedN: 0 }
   for (;;) {
-    const intervals = await readIntervals(snapshot.sql, convoId, after)
+    const intervals = await readIntervals(snapshot.sql, convoId, after, PAGE)
     for (const { place, isCursorAhead, ...interval } of intervals) {
       const name = `interval from row ${interval.joinedN}, number ${place}`
       for (const [flag, problem] of Object.entries(PROBLEMS)) {
@@ -26,7 +28,7 @@ export async function* auditMembers(snapshot: Snapshot, findings: Findings, conv
       if (isCursorAhead) findings.add('cursor_ahead', convoId, `the member of the ${name} has read further`)
     }
     const last = intervals.at(-1)
-    if (!last) return
+    if (!last || intervals.length < PAGE) return
     after = last
     yield
   }

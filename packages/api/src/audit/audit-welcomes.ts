@@ -12,18 +12,20 @@ const PROBLEMS: Record<Flag, [Rule, string]> = {
   isPackageElsewhere: ['key_package_unsound', 'its key package is not used up by this conversation'],
 }
 
+const PAGE = 500
+
 /** Audits the Welcomes of one conversation. */
 export async function* auditWelcomes(snapshot: Snapshot, findings: Findings, convoId: string): Steps {
   let after = { did: '', n: 0, keyPackageHash: '' }
   for (;;) {
-    const welcomes = await readWelcomes(snapshot.sql, convoId, after)
+    const welcomes = await readWelcomes(snapshot.sql, convoId, after, PAGE)
     for (const welcome of welcomes) {
       for (const [flag, [rule, problem]] of Object.entries(PROBLEMS)) {
         if (welcome[flag as Flag]) findings.add(rule, convoId, `Welcome of row ${welcome.n}: ${problem}`)
       }
     }
     const last = welcomes.at(-1)
-    if (!last) return
+    if (!last || welcomes.length < PAGE) return
     after = last
     yield
   }

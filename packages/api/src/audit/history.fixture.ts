@@ -7,7 +7,9 @@ import { cleanUp } from '../jobs/clean-up.ts'
 
 export const DAY_MS = 86_400_000
 export const TTL_MS = 30 * DAY_MS
-export const [ALICE, BOB, CAROL] = ['did:plc:alice', 'did:plc:bob', 'did:plc:carol'] as const
+export const ALICE = 'did:plc:alice'
+export const BOB = 'did:plc:bob'
+const CAROL = 'did:plc:carol'
 
 type Input = { type: Command['type']; convoId: string; caller: string } & Record<string, unknown>
 
@@ -57,7 +59,7 @@ function hashed(bytes: Buffer) {
 }
 
 /** A commit that ends `epoch`. */
-export const commit = (epoch: number) => ({ ...hashed(Buffer.from(`commit ${epoch}`)), epoch })
+const commit = (epoch: number) => ({ ...hashed(Buffer.from(`commit ${epoch}`)), epoch })
 const welcome = { bytes: Buffer.from('welcome') }
 const record = (key: string) => ({ idempotency: { key, contentHash: key } })
 

@@ -15,13 +15,12 @@ export type IntervalRow = {
   isCursorAhead: boolean
 }
 
-const PAGE = 500
-
 /** The next intervals of a conversation, by DID and beginning, held against the log. */
 export async function readIntervals(
   sql: Sql,
   convoId: string,
   after: { did: string; joinedN: number },
+  limit: number,
 ): Promise<IntervalRow[]> {
   return sql<IntervalRow[]>`
     select m.did, m.joined_n::float8 as "joinedN", m.joined_index + 1 as place,
@@ -44,5 +43,5 @@ export async function readIntervals(
     left join cursors r on r.did = m.did and r.convo_id = m.convo_id and r.seq > c.seq
     where m.convo_id = ${convoId} and (m.did, m.joined_n) > (${after.did}, ${after.joinedN})
     order by m.did, m.joined_n
-    limit ${PAGE}`
+    limit ${limit}`
 }

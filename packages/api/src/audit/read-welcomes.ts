@@ -11,8 +11,6 @@ export type WelcomeRow = {
   isPackageElsewhere: boolean
 }
 
-const PAGE = 500
-
 /**
  * The next Welcomes of a conversation, held against the log and the key packages. The commit or creation that a
  * Welcome came with is one command with it: it bears the same entry id and lies at most one row, of the members
@@ -22,6 +20,7 @@ export async function readWelcomes(
   sql: Sql,
   convoId: string,
   after: { did: string; n: number; keyPackageHash: string },
+  limit: number,
 ): Promise<WelcomeRow[]> {
   return sql<WelcomeRow[]>`
     select w.did, w.n::float8 as n, w.key_package_hash as "keyPackageHash",
@@ -43,5 +42,5 @@ export async function readWelcomes(
     where w.convo_id = ${convoId}
       and (w.did, w.n, w.key_package_hash) > (${after.did}, ${after.n}, ${after.keyPackageHash})
     order by w.did, w.n, w.key_package_hash
-    limit ${PAGE}`
+    limit ${limit}`
 }

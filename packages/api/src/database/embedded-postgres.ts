@@ -51,7 +51,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     )
     const url = await openDatabaseOrStop(cluster, postmaster)
     logger.info(
-      { port: postmaster.port, pid: postmaster.identity.pid },
+      { postgresPort: postmaster.port, postgresPid: postmaster.identity.pid },
       `Embedded PostgreSQL runs on ${dataDir}`,
     )
     const stop = async () => {

@@ -1,0 +1,93 @@
+import { PgStore } from '@catbird/shard-worker/store/pg-store'
+import { systemClock } from '@catbird/shared/clock'
+import { newEntryId } from '@catbird/shared/ids'
+import type { Sql } from '@catbird/shared/sql'
+import type { Logger } from 'pino'
+import type { Config } from '../config.ts'
+import { currentIncarnation } from '../database/incarnation.ts'
+import type { FrontMetrics } from '../metrics.ts'
+import { ShardClient } from '../shards/shard-client.ts'
+import type { ShardMetrics } from '../shards/shard-metrics.ts'
+import { ActorExecutor } from './actor-executor.ts'
+import { CommandRouter } from './command-router.ts'
+import { DirectExecutor } from './direct-executor.ts'
+
+const DAY_MS = 24 * 60 * 60 * 1000
+
+export type ExecutorParts = {
+  config: Config
+  log: Logger
+  sql: Sql
+  databaseUrl: string
+  metrics: FrontMetrics
+  shardMetrics: ShardMetrics
+}
+
+/** Starts what runs commands: the direct executor always, the shards unless the actor system is off. */
+export async function startExecutors(parts: ExecutorParts) {
+  const { config, log, sql, databaseUrl, metrics, shardMetrics } = parts
+  const incarnation = await currentIncarnation(sql)
+  const policy = {
+    maxMembers: config.limits.maxMembers,
+    messageEpochWindow: config.mls.messageEpochWindow,
+    messageTtlMs: config.limits.messageTtlDays * DAY_MS,
+  }
+  const store = new PgStore({
+    url: databaseUrl,
+    incarnation,
+    clock: systemClock,
+    policy,
+    name: 'direct',
+    readers: config.database.poolMax,
+  })
+  const direct = new DirectExecutor({
+    store,
+    clock: systemClock,
+    newId: newEntryId,
+    metrics: metrics.direct,
+    log,
+    maxRunning: config.database.poolMax,
+    queueLimit: config.actors.mailboxLimit,
+  })
+  const { isEnabled, rolloutPercent } = config.actors
+  // Off means off: no shard thread is started, so that nothing in it can break a rollback.
+  const actors = isEnabled
+    ? startShards({ config, log, databaseUrl, incarnation, policy, shardMetrics, frontMetrics: metrics })
+    : undefined
+  await actors?.start()
+  return {
+    actors,
+    direct,
+    router: new CommandRouter(actors, direct, rolloutPercent),
+    closeStore: () => store.close(),
+  }
+}
+
+type ShardParts = Pick<ExecutorParts, 'config' | 'log' | 'databaseUrl' | 'shardMetrics'> & {
+  frontMetrics: FrontMetrics
+  incarnation: number
+  policy: { maxMembers: number; messageEpochWindow: number; messageTtlMs: number }
+}
+
+function startShards(parts: ShardParts): ActorExecutor {
+  const { config, log, databaseUrl, incarnation, policy, shardMetrics, frontMetrics } = parts
+  const { actors, commit, metrics } = config
+  const clients = Array.from({ length: config.shards.count }, (_, shard) => {
+    const settings = {
+      shard,
+      databaseUrl,
+      incarnation,
+      policy,
+      mailboxCommands: actors.mailboxLimit,
+      maxResident: actors.maxResidentPerShard,
+      idleMs: actors.idleMs,
+      batchRows: commit.maxRows,
+      metricsConvoLimit: metrics.convoLimit,
+    }
+    return new ShardClient(settings, log, {
+      onRestart: (_, reason) => frontMetrics.shardRestarted(shard, reason),
+      onLastStatus: (_, status) => shardMetrics.retire(status),
+    })
+  })
+  return new ActorExecutor(clients)
+}
