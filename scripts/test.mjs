@@ -1,5 +1,5 @@
 // Without arguments: the checks, then every test. With arguments: vitest alone, with these as its filters.
-// Ends with a line `N passed, N failed`.
+// --long runs the stress tests in full. Ends with a line `N passed, N failed`.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,7 +7,8 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const filters = process.argv.slice(2)
+const filters = process.argv.slice(2).filter((argument) => argument !== '--long')
+if (process.argv.includes('--long')) process.env.STRESS = 'long'
 
 const checked = filters.length > 0 || runNode(['scripts/check.mjs'])
 const tested = runVitest()

@@ -41,7 +41,9 @@ class SteppedTransaction implements LockedTransaction {
   }
 
   load(convoIds: string[]) {
-    return this.#store.step('locked.load', 'reads', () => this.#store.options.database.load(convoIds))
+    // What is read of a row that is held cannot change: only where there is none does the moment matter.
+    const touches = this.#transaction.holdsRow ? 'nothing' : 'reads'
+    return this.#store.step('locked.load', touches, () => this.#store.options.database.load(convoIds))
   }
 
   facts(keys: Parameters<LockedTransaction['facts']>[0]) {

@@ -32,6 +32,11 @@ export type SimStoreOptions = {
 /** Longer than anybody looks for the outcome of a lost write. */
 const HELD_MS = 60_000
 
+/** Needs nothing but its conversation's row. */
+function isPlain({ changes }: Unit): boolean {
+  return changes.every(({ record, keyPackages }) => !record && keyPackages.length === 0)
+}
+
 /** The store of one owner: every call is a chain of steps that the scheduler takes when it likes. */
 export class SimStore implements Store {
   readonly options: SimStoreOptions
@@ -104,7 +109,9 @@ export class SimStore implements Store {
         transaction.prepare(units)
         return transaction.acquire()
       }
-      let blocker = await this.step(`${call}.prepare`, 'writes', prepare, { isOrphan })
+      const needsNothing = transaction.holdsRow && units.every(isPlain)
+      const touches = needsNothing ? 'nothing' : 'writes'
+      let blocker = await this.step(`${call}.prepare`, touches, prepare, { isOrphan })
       while (blocker) {
         const holder = blocker
         const when = { isOrphan, isReady: () => holder.isDone }

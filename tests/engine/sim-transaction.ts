@@ -33,6 +33,10 @@ export class SimTransaction {
     this.#database = database
   }
 
+  get holdsRow(): boolean {
+    return this.#held.length > 0
+  }
+
   lock(convo: SimConvo): void {
     if (convo.head) this.#hold(convo)
   }

@@ -1,5 +1,5 @@
 import { loadConfig } from '@catbird/api/config'
-import { startService } from '@catbird/api/service'
+import { type Service, startService } from '@catbird/api/service'
 import { pino } from 'pino'
 import { TestClient } from './client.ts'
 import { TEST_AUDIENCE, TEST_SECRET } from './identity.ts'
@@ -17,6 +17,7 @@ export type TestEnv = Record<string, string>
 export type TestServer = {
   url: string
   databaseUrl: string
+  shards: Service['shards']
   /** A client that acts as the given DID. */
   as(did: string): TestClient
   /** Log lines so far, parsed. */
@@ -38,6 +39,7 @@ export async function startTestServer(env: TestEnv = {}, database?: TestDatabase
   return {
     url: service.url,
     databaseUrl,
+    shards: service.shards,
     as: (did) => new TestClient(service.url, did),
     logs,
     async stop() {

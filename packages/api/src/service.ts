@@ -17,6 +17,7 @@ import { cleanUp } from './jobs/clean-up.ts'
 import { Scheduler } from './jobs/scheduler.ts'
 import { FrontMetrics } from './metrics.ts'
 import { ReadPositions } from './queries/read-positions.ts'
+import type { ShardClient } from './shards/shard-client.ts'
 import { ShardMetrics } from './shards/shard-metrics.ts'
 import { VERSION } from './version.ts'
 import { InflightBudget } from './xrpc/inflight-budget.ts'
@@ -29,6 +30,8 @@ const CONNECTIONS_PER_SHARD = 3
 export type Service = {
   /** Base URL, with the port that was really taken. */
   url: string
+  /** Undefined when the actor system is off. */
+  shards: readonly ShardClient[] | undefined
   /** Stops accepting, finishes what was accepted, flushes, closes; all within SHUTDOWN_TIMEOUT_MS. */
   stop(): Promise<void>
 }
@@ -117,6 +120,7 @@ async function startOnDatabase({ config, log, checkOutputs, sql, database }: Sta
   )
   return {
     url: `http://localhost:${port}`,
+    shards,
     async stop() {
       const deadlineMs = Date.now() + config.server.shutdownTimeoutMs
       isDraining = true

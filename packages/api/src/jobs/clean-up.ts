@@ -40,10 +40,15 @@ async function deleteRecords(sql: Sql): Promise<number> {
   return count
 }
 
-/** Expired packages; consumed ones stay until then, so that their conversation can name them again. */
+/**
+ * Expired packages. Consumed ones stay longer than any package may be on offer, so that their conversation can name
+ * them again and the same bytes are not taken for a new package.
+ */
 async function deleteKeyPackages(sql: Sql): Promise<number> {
   const { count } = await sql`
     delete from key_packages where (did, hash) in (
-      select did, hash from key_packages where expires_at <= now() limit ${CHUNK} for update skip locked)`
+      select did, hash from key_packages
+      where expires_at <= now() and (consumed_by is null or created_at < now() - interval '91 days')
+      limit ${CHUNK} for update skip locked)`
   return count
 }

@@ -70,6 +70,11 @@ export class ShardClient {
     }
   }
 
+  /** What this life of the shard last told; undefined until it has told anything. */
+  get lastStatus(): ShardStatus | undefined {
+    return this.#lastStatus
+  }
+
   /** Never rejects; 503 at once while the shard is not up. */
   execute(command: Command): Promise<Reply> {
     if (this.#state !== 'up') {
@@ -89,6 +94,11 @@ export class ShardClient {
     if (!this.#thread || this.#state !== 'up') throw new Error('the shard is not up')
     this.#lastStatus = await this.#thread.status()
     return this.#lastStatus
+  }
+
+  /** Ends the thread without warning; like after a crash it is started again. */
+  async terminate(): Promise<void> {
+    await this.#thread?.terminate()
   }
 
   async stop(deadlineMs: number): Promise<void> {

@@ -4,7 +4,10 @@ import type { ShardClient } from './shard-client.ts'
 
 type Metrics = ShardStatus['metrics']
 
-/** Gathers the shards' metrics; a dead or blocked shard is left out of a scrape and never breaks it. */
+/**
+ * Gathers the shards' metrics; a dead or blocked shard never breaks a scrape. No counter goes back: a blocked shard
+ * stands with what it last told, and a life that is over with what it had counted.
+ */
 export class ShardMetrics {
   readonly #metrics: FrontMetrics
   /** Counters and histograms of lives that are over: they go on counting from there. */
@@ -22,11 +25,12 @@ export class ShardMetrics {
   }
 
   async collect(shards: readonly ShardClient[]): Promise<Metrics[]> {
-    const collected = await Promise.all(shards.map((shard) => this.#collectOne(shard)))
-    return [...this.#retired, ...collected.filter((metrics) => metrics !== undefined)]
+    await Promise.all(shards.map((shard) => this.#refresh(shard)))
+    // In one go: a shard that died meanwhile is retired, and counts there alone.
+    return [...this.#retired, ...shards.flatMap(({ lastStatus }) => (lastStatus ? [lastStatus.metrics] : []))]
   }
 
-  async #collectOne(shard: ShardClient): Promise<Metrics | undefined> {
+  async #refresh(shard: ShardClient): Promise<void> {
     const label = { shard: String(shard.shard) }
     const { shardUp, shardScrapeOk, shardUtilization, shardHeapUsed, shardHeapLimit } = this.#metrics
     shardUp.set(label, shard.state === 'up' ? 1 : 0)
@@ -36,10 +40,8 @@ export class ShardMetrics {
       shardUtilization.set(label, status.eventLoopUtilization)
       shardHeapUsed.set(label, status.heapUsedBytes)
       shardHeapLimit.set(label, status.heapLimitBytes)
-      return status.metrics
     } catch {
       shardScrapeOk.set(label, 0)
-      return undefined
     }
   }
 }

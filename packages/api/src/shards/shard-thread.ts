@@ -57,6 +57,11 @@ export class ShardThread {
     await this.#control({ type: 'stop', deadlineMs }, deadlineMs - Date.now() + CONTROL_MS)
   }
 
+  /** Ends the thread without warning, as a crash would. */
+  async terminate(): Promise<void> {
+    await this.#pool.destroy()
+  }
+
   async destroy(): Promise<void> {
     this.port.removeAllListeners('close')
     this.port.close()

@@ -9,7 +9,7 @@ import type { AppContext } from '../context.ts'
 import { METHODS } from '../methods/index.ts'
 import { readJsonBody } from './body.ts'
 import { errorResponse } from './errors.ts'
-import type { Method, Request } from './method.ts'
+import type { Method } from './method.ts'
 
 type HonoContext = Context<{ Bindings: HttpBindings }>
 
@@ -78,7 +78,12 @@ async function answer(
           nsid as 'blue.catbird.mls.sendMessage',
           await readJsonBody(incoming, method.maxBodyBytes, deadlineMs),
         )
-    const output = await runMethod(context, method, input, { caller: did, requestId, deadlineMs })
+    const request = { caller: did, requestId, deadlineMs }
+    const output = await withDeadline(
+      method.run(context, input as never, request),
+      deadlineMs - Date.now() + GRACE_MS,
+      () => lateAnswer(isQuery),
+    )
     if (context.checkOutputs) assertOutput(nsid, output)
     return output
   } finally {
@@ -86,17 +91,11 @@ async function answer(
   }
 }
 
-function runMethod(
-  context: AppContext,
-  method: Method<Nsid>,
-  input: unknown,
-  request: Request,
-): Promise<unknown> {
-  const running = method.run(context, input as never, request)
-  return withDeadline(running, request.deadlineMs - Date.now() + GRACE_MS, () => {
-    const text = 'the answer did not come in time; a retry with the same idempotency key is safe'
-    return new RefusalError('OutcomeUnknown', text)
-  })
+/** Only the database keeps a query waiting; of anything else nobody knows whether it happened. */
+function lateAnswer(isQuery: boolean): RefusalError {
+  if (isQuery) return new RefusalError('DatabaseUnavailable', 'the database did not answer in time')
+  const text = 'the answer did not come in time; a retry with the same idempotency key is safe'
+  return new RefusalError('OutcomeUnknown', text)
 }
 
 /** Database errors of reads are 503 by name, so that nobody mistakes an outage for a bug. */

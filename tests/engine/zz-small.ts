@@ -1,0 +1,145 @@
+import { sha256Hex } from '@catbird/shared/bytes'
+import type { Command } from '@catbird/shared/commands'
+
+import { checkHistory } from './check-history.ts'
+import { describe as describeExchange } from './convo-log.ts'
+import { Explorer } from './explorer.ts'
+import { type CallName, kindsFor } from './failure-plan.ts'
+import { type Step, settled } from './scheduler.ts'
+import { type OwnerKind, POLICY, SimWorld } from './sim-world.ts'
+import { storedDatabase } from './stored-database.ts'
+
+const CONVO = '0a'
+/** How often an owner's timers may overtake what goes on behind its lost connection. */
+const OVERTAKES = 1
+
+type Case = { owners: OwnerKind[]; commands: [owner: number, command: Command][]; failures: number }
+
+function base(name: string, caller: string) {
+  return { convoId: CONVO, caller, requestId: name, deadlineMs: Number.MAX_SAFE_INTEGER, size: 10 }
+}
+
+function commit(name: string, caller: string, epoch: number): Command {
+  const bytes = Buffer.from(name)
+  const input = { bytes, sha256: sha256Hex(bytes), epoch }
+  return { ...base(name, caller), type: 'addMembers', dids: [], keyPackages: [], commit: input }
+}
+
+function send(name: string, caller: string, epoch: number): Command {
+  const bytes = Buffer.from(name)
+  return { ...base(name, caller), type: 'sendMessage', bytes, sha256: sha256Hex(bytes), epoch }
+}
+
+function leave(name: string, caller: string): Command {
+  return { ...base(name, caller), type: 'leaveConvo', target: caller }
+}
+
+const CREATE: Command = {
+  ...base('create', 'alice'),
+  type: 'createConvo',
+  cipherSuite: 'suite',
+  initialMembers: ['bob', 'carol'],
+  keyPackages: [],
+  epoch: 0,
+}
+
+class SmallWorld {
+  runs = 0
+  pruned = 0
+  deepest = 0
+  failed = 0
+  readonly #case: Case
+  readonly #explorer = new Explorer()
+
+  constructor(smallCase: Case) {
+    this.#case = smallCase
+  }
+
+  /** Runs the case in every order and with every failure; returns what the first faulty run did wrong. */
+  async explore(): Promise<string[]> {
+    do {
+      const problems = await this.#run()
+      if (problems.length > 0) return problems
+      if (this.runs % 1000 === 0) await new Promise((resolve) => setImmediate(resolve))
+    } while (this.#explorer.next())
+    return []
+  }
+
+  async #run(): Promise<string[]> {
+    const trace: string[] = []
+    let left = 0
+    const world = new SimWorld({
+      owners: this.#case.owners,
+      failures: (owner, call) => {
+        if (left === 0) return undefined
+        const kind = this.#pickFailure(call)
+        if (kind) {
+          left--
+          trace.push(`${owner}: ${call} ${kind}`)
+        }
+        return kind
+      },
+    })
+    void world.submit(0, CREATE)
+    await world.scheduler.run(() => 0)
+    left = this.#case.failures
+    for (const [owner, command] of this.#case.commands) void world.submit(owner, command)
+    const isComplete = await this.#finish(world, trace)
+    if (!isComplete) {
+      this.pruned++
+      return []
+    }
+    this.runs++
+    this.failed += this.#case.failures - left
+    this.deepest = Math.max(this.deepest, world.scheduler.time)
+    return this.#check(world, left === this.#case.failures, trace)
+  }
+
+  #pickFailure(call: CallName) {
+    // A write held beyond all patience is one lost whose owner gives up first, which time alone decides.
+    const kinds = kindsFor(call).filter((kind) => kind !== 'held')
+    return [undefined, ...kinds][this.#explorer.pick(kinds.length + 1)]
+  }
+
+  async #finish({ scheduler }: SimWorld, trace: string[]): Promise<boolean> {
+    const overtakes = new Map<string, number>()
+    for (;;) {
+      await settled()
+      const possible = scheduler.pending.filter((step) => step.isReady?.() ?? true)
+      if (possible.length === 0) return true
+      const orphans = new Set(possible.filter(({ isOrphan }) => isOrphan).map(({ owner }) => owner))
+      const isDue = ({ action, owner }: Step) =>
+        action !== 'timer' || !orphans.has(owner) || (overtakes.get(owner) ?? 0) < OVERTAKES
+      const step = this.#explorer.choose(possible.filter(isDue))
+      if (!step) return false
+      const { action, owner } = step
+      if (action === 'timer' && orphans.has(owner)) overtakes.set(owner, (overtakes.get(owner) ?? 0) + 1)
+      trace.push(`${owner}: ${action}`)
+      scheduler.take(step)
+    }
+  }
+
+  #check(world: SimWorld, isFailureFree: boolean, trace: string[]): string[] {
+    const { history, database } = world
+    const problems = [
+      ...database.faults,
+      ...history.filter(({ reply }) => !reply).map((exchange) => `${describeExchange(exchange)}: hangs`),
+      ...checkHistory(history, storedDatabase(database), { ...POLICY, mustNameWinners: isFailureFree }),
+    ]
+    return problems.length > 0 ? [...problems, ...trace] : []
+  }
+}
+
+const RIVALS: Case['commands'] = [
+  [0, commit('commit 1', 'alice', 0)],
+  [0, send('message', 'alice', 0)],
+  [1, commit('commit 2', 'bob', 0)],
+  [1, leave('departure', 'carol')],
+]
+
+const which = process.argv[2]!.split(',') as any
+const w = new SmallWorld({ owners: which, commands: RIVALS.slice(0, Number(process.argv[4] ?? 4)), failures: Number(process.argv[3]) })
+const t0 = performance.now()
+const timer = setInterval(() => console.log(w.runs, w.pruned, w.deepest, w.failed, Math.round(performance.now() - t0)), 10000)
+console.log(await w.explore(), w.runs, w.pruned, w.deepest, w.failed, Math.round(performance.now() - t0))
+clearInterval(timer)
