@@ -68,7 +68,7 @@ function advance(node: Node): boolean {
 }
 
 function isIndependent(a: Step, b: Step): boolean {
-  if (a.owner === b.owner) return false
+  if (a.owner === b.owner || a.action === 'timer' || b.action === 'timer') return false
   return (
     a.touches === 'nothing' || b.touches === 'nothing' || (a.touches === 'reads' && b.touches === 'reads')
   )

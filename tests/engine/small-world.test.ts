@@ -10,7 +10,7 @@ import { type OwnerKind, POLICY, SimWorld } from './sim-world.ts'
 import { storedDatabase } from './stored-database.ts'
 
 const CONVO = '0a'
-/** How often an owner's timers may overtake what goes on behind its lost connection. */
+/** How many of an owner's waits may end while somebody is writing; later ones last until nobody is. */
 const OVERTAKES = 1
 
 type Case = { owners: OwnerKind[]; commands: [owner: number, command: Command][]; failures: number }
@@ -107,13 +107,13 @@ class SmallWorld {
       await settled()
       const possible = scheduler.pending.filter((step) => step.isReady?.() ?? true)
       if (possible.length === 0) return true
-      const orphans = new Set(possible.filter(({ isOrphan }) => isOrphan).map(({ owner }) => owner))
+      const isWriting = possible.some(({ touches }) => touches === 'writes')
       const isDue = ({ action, owner }: Step) =>
-        action !== 'timer' || !orphans.has(owner) || (overtakes.get(owner) ?? 0) < OVERTAKES
+        action !== 'timer' || !isWriting || (overtakes.get(owner) ?? 0) < OVERTAKES
       const step = this.#explorer.choose(possible.filter(isDue))
       if (!step) return false
       const { action, owner } = step
-      if (action === 'timer' && orphans.has(owner)) overtakes.set(owner, (overtakes.get(owner) ?? 0) + 1)
+      if (action === 'timer') overtakes.set(owner, (overtakes.get(owner) ?? 0) + 1)
       trace.push(`${owner}: ${action}`)
       scheduler.take(step)
     }

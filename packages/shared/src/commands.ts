@@ -70,10 +70,6 @@ export type Answer = Record<string, unknown>
 /** What a command comes back with. Refusals are data: error subclasses would lose their name across threads. */
 export type Reply = { ok: true; answer: Answer } | { ok: false; refusal: Refusal }
 
-export function accepted(answer: Answer): Reply {
-  return { ok: true, answer }
-}
-
 export function refused(error: ErrorName, message: string, details?: Record<string, unknown>): Reply {
   return { ok: false, refusal: details ? { error, message, details } : { error, message } }
 }

@@ -3,7 +3,6 @@
  * have a seq and extend the log chain.
  */
 export type LogEvent = CreatedEvent | JoinedEvent | AppEvent | CommitEvent | LeftEvent | WelcomeEvent
-export type EventKind = LogEvent['kind']
 
 /**
  * How the epoch came to be known. `untracked`: created without Welcome and without epoch; `provisional`: with a

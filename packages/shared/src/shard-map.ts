@@ -4,7 +4,7 @@ import { sha256 } from './bytes.ts'
 const SLOT_COUNT = 1024
 
 /** The slot of a conversation, 0 … 1023: stable over restarts, shard counts and machines. */
-export function slotOf(convoId: string): number {
+function slotOf(convoId: string): number {
   return sha256(Buffer.from(convoId)).readUInt32BE(0) % SLOT_COUNT
 }
 

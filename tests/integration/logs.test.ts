@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest'
+import { commitFor, createConvo, messageFor } from '../support/convo.ts'
+import { eventually } from '../support/eventually.ts'
+import { ascending } from '../support/matchers.ts'
+import { base64, publishDevice, welcomeFor } from '../support/real-group.ts'
+import { MODES } from '../support/server.ts'
+import { killShardThreads } from '../support/shard-threads.ts'
+import { useServer } from '../support/use-server.ts'
+
+type Line = Record<string, unknown>
+
+describe('logs of actors', () => {
+  const { people, server } = useServer({ SHARD_COUNT: '2', ACTOR_IDLE_MS: '300' })
+  const find = (message: string | RegExp): Line[] =>
+    server().logs.filter(({ msg }) =>
+      typeof message === 'string' ? msg === message : message.test(String(msg)),
+    )
+
+  it('name the executor when the server starts', () => {
+    expect(find(/^Serving on port \d+/)).toMatchObject([{ level: 'INFO', executor: 'actors on 2 shards' }])
+  })
+
+  it('tell when an actor starts, at which epoch, and when it is passivated', async () => {
+    const [alice] = people('alice')
+    const convoId = await createConvo(alice, { epoch: 1 })
+    await eventually('the lines', () => find(`ConversationActor ${convoId} starting at epoch 1`).length === 1)
+    expect(find(`Successfully spawned actor for conversation ${convoId}`)).toMatchObject([
+      { level: 'INFO', convoId },
+    ])
+    await eventually('passivation', () => find(`ConversationActor ${convoId} passivated`).length === 1)
+    await alice.ok('addMembers', { convoId, didList: [], commit: commitFor(convoId, 1) })
+    await eventually(
+      'a second start',
+      () => find(`Successfully spawned actor for conversation ${convoId}`).length === 2,
+    )
+  })
+
+  it('tell each epoch advance and each conflict with the id of the request', async () => {
+    const [alice] = people('alice')
+    const convoId = await createConvo(alice, { epoch: 0 })
+    const commit = async (epoch: number) => {
+      const input = { convoId, didList: [], commit: commitFor(convoId, epoch) }
+      const { headers } = await alice.call('addMembers', input)
+      return headers.get('x-request-id')
+    }
+    const [advanced, refused] = [await commit(0), await commit(0)]
+    expect(advanced).toBeTruthy()
+    await eventually('the lines', () => find(/Epoch conflict/).some((line) => line.convoId === convoId))
+    expect(find(`Conversation ${convoId} advanced to epoch 1`)).toMatchObject([
+      { level: 'INFO', requestId: advanced },
+    ])
+    expect(find(`Epoch conflict in conversation ${convoId}`)).toMatchObject([
+      { level: 'INFO', requestId: refused, serverEpoch: 1, expectedEpoch: 0 },
+    ])
+  })
+
+  it('do not flood: lines of one kind are capped in each second and the rest is counted', async () => {
+    const [alice] = people('alice')
+    await Promise.all(ascending(150).map(() => createConvo(alice)))
+    const lines = find(/^Successfully spawned actor/)
+    const bySecond = Map.groupBy(lines, ({ time }) => Math.floor(Number(time) / 1000))
+    for (const some of bySecond.values()) expect(some.length).toBeLessThanOrEqual(2 * 2 * 20)
+    await eventually('the count', async () => {
+      await createConvo(alice)
+      return find('Lines were suppressed').some(({ suppressed }) => Number(suppressed) > 0)
+    })
+  })
+
+  it('tell that a shard died, as a fault, and that it is back', async () => {
+    const before = find('Shard is up').length
+    await killShardThreads()
+    await eventually('the shards', () => find('Shard is up').length === before + 2)
+    const down = find('Shard is down and will be started again')
+    expect(down.map(({ level, shard }) => [level, shard]).toSorted()).toEqual([
+      ['ERROR', 0],
+      ['ERROR', 1],
+    ])
+  })
+})
+
+describe.each(MODES)('logs at the level info, $name', ({ env }) => {
+  const { people, server, sql } = useServer(env)
+
+  it('hold no DID, token, key, name or message, not even of a fault, and no refusal as one', async () => {
+    const [alice, bob, eve] = people('alice', 'bob', 'eve')
+    const device = await publishDevice(bob)
+    const welcomeMessage = base64(await welcomeFor(device))
+    const secrets = { idempotencyKey: 'secret-key', metadata: { name: 'secret-name' } }
+    const keyPackageHashes = [{ did: bob.did, hash: device.hash }]
+    const invitation = { initialMembers: [bob.did], welcomeMessage, keyPackageHashes }
+    const convoId = await createConvo(alice, { ...invitation, ...secrets, epoch: 0 })
+    const ciphertext = messageFor(convoId, 0)
+    await alice.ok('sendMessage', { convoId, epoch: 0, ciphertext, msgId: 'secret-id' })
+    await eve.call('sendMessage', { convoId, epoch: 0, ciphertext })
+    await alice.call('addMembers', { convoId, didList: [eve.did], commit: commitFor(convoId, 3) })
+    await alice.call('sendMessage', { convoId, epoch: 0, ciphertext: 'secret!', msgId: 'secret-id' })
+    await alice.ok('addMembers', { convoId, didList: [eve.did], commit: commitFor(convoId, 0) })
+    await eve.ok('leaveConvo', { convoId })
+    const faultless = server().logs.filter(({ level }) => level === 'ERROR' || level === 'FATAL')
+    expect(faultless).toEqual([])
+    await sql()`alter table key_packages rename to gone`
+    const fault = await alice.call('getKeyPackages', { dids: [bob.did] })
+    await sql()`alter table gone rename to key_packages`
+    expect(fault.status).toBe(500)
+    expect(fault.body).toEqual({ error: 'InternalServerError', message: 'internal error' })
+    const requestId = fault.headers.get('x-request-id')
+    expect(server().logs.filter(({ level }) => level === 'ERROR')).toMatchObject([{ requestId }])
+
+    const text = JSON.stringify(server().logs.filter(({ level }) => level !== 'DEBUG' && level !== 'TRACE'))
+    expect(text).not.toMatch(/did:plc:|secret|eyJ/)
+    for (const bytes of [ciphertext.$bytes, welcomeMessage, base64(device.bytes), await alice.token()]) {
+      expect(text.includes(bytes.slice(0, 40))).toBe(false)
+    }
+  })
+})
