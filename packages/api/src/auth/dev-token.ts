@@ -1,6 +1,7 @@
 import { isValidDid } from '@atproto/syntax'
 import { RefusalError } from '@catbird/shared/errors'
 import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
+import { LRUCache } from 'lru-cache'
 import type { Authenticator } from './authenticator.ts'
 
 /** Development tokens live at most this long. */
@@ -8,6 +9,8 @@ const MAX_LIFETIME_S = 24 * 60 * 60
 const CLOCK_SKEW_S = 30
 /** No token of ours comes near; longer ones are not worth parsing. */
 const MAX_TOKEN_LENGTH = 4096
+/** Some megabytes at the most; checking a signature again costs a quarter of a request's time. */
+const REMEMBERED_TOKENS = 10_000
 
 export type DevTokenClaims = { did: string; audience: string; lxm?: string; ttlSeconds: number }
 
@@ -28,6 +31,8 @@ export function signDevToken(secret: string, claims: DevTokenClaims): Promise<st
 export class DevTokenAuthenticator implements Authenticator {
   readonly #secret: Uint8Array | undefined
   readonly #audiences: readonly string[]
+  /** Claims of tokens whose signature and audience were checked; what depends on time or method is checked anew. */
+  readonly #verified = new LRUCache<string, JWTPayload>({ max: REMEMBERED_TOKENS })
 
   /** @param secret without it every token is refused */
   constructor(secret: string | undefined, audiences: readonly string[]) {
@@ -36,8 +41,9 @@ export class DevTokenAuthenticator implements Authenticator {
   }
 
   async authenticate(authorization: string | undefined, nsid: string): Promise<{ did: string }> {
-    const payload = await this.#verify(bearerToken(authorization))
-    const { iss, exp, lxm } = payload
+    const token = bearerToken(authorization)
+    const { iss, exp, lxm } = this.#verified.get(token) ?? (await this.#verify(token))
+    if (exp! + CLOCK_SKEW_S <= Date.now() / 1000) throw expired()
     if (!iss || !isValidDid(iss)) throw new RefusalError('InvalidToken', 'iss must be a DID')
     if (exp! - Date.now() / 1000 > MAX_LIFETIME_S + CLOCK_SKEW_S) {
       throw new RefusalError('InvalidToken', 'the token lives too long', { maxLifetimeS: MAX_LIFETIME_S })
@@ -57,6 +63,7 @@ export class DevTokenAuthenticator implements Authenticator {
         requiredClaims: ['iss', 'aud', 'exp'],
         clockTolerance: CLOCK_SKEW_S,
       })
+      this.#verified.set(token, payload)
       return payload
     } catch (error) {
       throw toRefusal(error)
@@ -73,8 +80,12 @@ function bearerToken(authorization: string | undefined): string {
   return token
 }
 
+function expired(): RefusalError {
+  return new RefusalError('ExpiredToken', 'the token has expired')
+}
+
 function toRefusal(error: unknown): RefusalError {
-  if (error instanceof errors.JWTExpired) return new RefusalError('ExpiredToken', 'the token has expired')
+  if (error instanceof errors.JWTExpired) return expired()
   if (error instanceof errors.JWSSignatureVerificationFailed) {
     return new RefusalError('BadJwtSignature', 'the signature does not fit')
   }
