@@ -1,19 +1,28 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createConvo, messageFor } from '../support/convo.ts'
-import { MODES, startTestServer, type TestServer } from '../support/server.ts'
+import { MODES, startMixedServers, startTestServer, type TestServer } from '../support/server.ts'
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 const ascending = (count: number) => Array.from({ length: count }, (_, i) => i + 1)
 
+type Server = Pick<TestServer, 'as' | 'stop'>
+
+const EVERY_MODE: { name: string; start(): Promise<Server> }[] = [
+  ...MODES.map(({ name, env }) => ({ name, start: () => startTestServer(env) })),
+  { name: 'half of the calls through each executor', start: startMixedServers },
+]
+
 /** With ENABLE_ACTOR_SYSTEM set (npm run test:races) in that mode alone, else in all. */
 const chosen = process.env.ENABLE_ACTOR_SYSTEM
 const modes =
-  chosen === undefined ? MODES : [{ name: `actors ${chosen}`, env: { ENABLE_ACTOR_SYSTEM: chosen } }]
+  chosen === undefined
+    ? EVERY_MODE
+    : [{ name: `actors ${chosen}`, start: () => startTestServer({ ENABLE_ACTOR_SYSTEM: chosen }) }]
 
-describe.each(modes)('races, $name', ({ env }) => {
-  let server: TestServer
+describe.each(modes)('races, $name', ({ start }) => {
+  let server: Server
   beforeAll(async () => {
-    server = await startTestServer(env)
+    server = await start()
   })
   afterAll(() => server.stop())
 

@@ -4,7 +4,7 @@ import { commitFor, createConvo, messageFor } from '../support/convo.ts'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts'
 import { ServerProcess } from '../support/server-process.ts'
 
-const ROUNDS = Number(process.env.ROUNDS ?? 1000)
+const ROUNDS = Number(process.env.ROUNDS ?? 1500)
 const PAIRS = [
   { name: 'actors and actors', envs: [{ SHARD_COUNT: '1' }, { SHARD_COUNT: '2' }] },
   { name: 'actors and direct', envs: [{ SHARD_COUNT: '1' }, { ENABLE_ACTOR_SYSTEM: 'false' }] },

@@ -3,13 +3,15 @@ import postgres from 'postgres'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { TestClient } from '../support/client.ts'
 import { createConvo, messageFor } from '../support/convo.ts'
-import { startTestServer, type TestServer } from '../support/server.ts'
+import { MODES, startTestServer, type TestServer } from '../support/server.ts'
 
 const isLong = process.env.STRESS === 'long'
 const MINUTE = 60_000
 
 let server: TestServer
 afterEach(() => server.stop())
+
+const modes = isLong ? MODES.slice(0, 1) : MODES
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 const send = (alice: TestClient, convoId: string) =>
@@ -38,11 +40,11 @@ async function storedSeqs(): Promise<number[]> {
 }
 
 describe('stress', () => {
-  const [convos, messages] = isLong ? [1000, 100] : [100, 20]
-  it(
-    `${convos} conversations × ${messages} messages all succeed`,
-    async () => {
-      server = await startTestServer({ SHARD_COUNT: '2', LOG_LEVEL: 'warn' })
+  const [convos, messages] = isLong ? [1000, 100] : [100, 10]
+  it.each(modes)(
+    `${convos} conversations × ${messages} messages all succeed, $name`,
+    async ({ env }) => {
+      server = await startTestServer(env)
       const alice = server.as('did:plc:alice')
       const convoIds = await createConvos(alice, convos)
       const histogram = build()
@@ -64,7 +66,7 @@ describe('stress', () => {
   it(
     `100 messages/s for ${sustainMs / 1000} s bring no error and no more actors`,
     async () => {
-      server = await startTestServer({ SHARD_COUNT: '2', LOG_LEVEL: 'warn' })
+      server = await startTestServer({ SHARD_COUNT: '2' })
       const alice = server.as('did:plc:alice')
       const convoIds = await createConvos(alice, 50)
       const sends: Promise<unknown>[] = []
@@ -83,7 +85,7 @@ describe('stress', () => {
   )
 
   it('10 of 100 actors killed in mid-load lose nothing that was acknowledged', async () => {
-    server = await startTestServer({ SHARD_COUNT: '10', LOG_LEVEL: 'silent' })
+    server = await startTestServer({ SHARD_COUNT: '10' })
     const alice = server.as('did:plc:alice')
     const convoIds = await createConvos(alice, 100)
     const acknowledged = new Map<string, Set<number>>(convoIds.map((id) => [id, new Set()]))

@@ -15,14 +15,18 @@ const TEST_SIGNING: Signing = { secret: TEST_SECRET, audience: TEST_AUDIENCE }
 /** Calls a server over HTTP as one DID, with a development token. */
 export class TestClient {
   readonly did: string
-  readonly #url: string
+  readonly #urls: readonly string[]
+  #calls = 0
   readonly #signing: Signing
   #token: Promise<string> | undefined
 
-  /** @param signing what the server expects of its tokens; that of test servers, unless told */
-  constructor(url: string, did: string, signing = TEST_SIGNING) {
+  /**
+   * @param urls of one server, or of several that are called in turn
+   * @param signing what the server expects of its tokens; that of test servers, unless told
+   */
+  constructor(urls: string | readonly string[], did: string, signing = TEST_SIGNING) {
     this.did = did
-    this.#url = url
+    this.#urls = typeof urls === 'string' ? [urls] : urls
     this.#signing = signing
   }
 
@@ -37,9 +41,10 @@ export class TestClient {
     const nsid = `blue.catbird.mls.${name}` as Nsid
     const headers = { Authorization: `Bearer ${await this.token()}` }
     const isQuery = methodKind(nsid) === 'query'
+    const url = this.#urls[this.#calls++ % this.#urls.length]
     const response = isQuery
-      ? await fetch(`${this.#url}/xrpc/${nsid}?${toQuery(input)}`, { headers })
-      : await fetch(`${this.#url}/xrpc/${nsid}`, {
+      ? await fetch(`${url}/xrpc/${nsid}?${toQuery(input)}`, { headers })
+      : await fetch(`${url}/xrpc/${nsid}`, {
           method: 'POST',
           headers: { ...headers, 'Content-Type': 'application/json' },
           body: JSON.stringify(input),

@@ -49,6 +49,24 @@ export async function startTestServer(env: TestEnv = {}, database?: TestDatabase
   }
 }
 
+/** Two servers on one database, one with actors and one without; a client calls them in turn. */
+export async function startMixedServers(): Promise<Pick<TestServer, 'as' | 'stop' | 'databaseUrl'>> {
+  const database = await createTestDatabase()
+  const servers = [
+    await startTestServer({ SHARD_COUNT: '2' }, database),
+    await startTestServer({ ENABLE_ACTOR_SYSTEM: 'false' }, database),
+  ]
+  const urls = servers.map(({ url }) => url)
+  return {
+    databaseUrl: database.url,
+    as: (did) => new TestClient(urls, did),
+    async stop() {
+      await Promise.all(servers.map((server) => server.stop()))
+      await database.drop()
+    },
+  }
+}
+
 /** The environment of a test server; also for servers in processes of their own. */
 export function testEnv(databaseUrl: string): TestEnv {
   return {
