@@ -44,10 +44,10 @@ async function telling<T>(make: () => T | Promise<T>, bytesIn: (made: T) => Uint
 const sized = async (make: (size: number) => { $bytes: string }, size: number) =>
   bytesOf(await telling(() => make(size), bytesOf))
 
-describe.each(FORMS)('bytes as $name', ({ encode }) => {
+describe('bytes', () => {
   const { people } = useServer(MODES[0].env)
 
-  it('are taken in every byte field of every method and come back in the one form', async () => {
+  it.each(FORMS)('as $name are taken in every field and come back in the one form', async ({ encode }) => {
     const [alice, bob] = people('alice', 'bob')
     const device = await telling(
       () => newDevice(bob.did),
@@ -90,10 +90,6 @@ describe.each(FORMS)('bytes as $name', ({ encode }) => {
     const readCommits = commits.map(({ commitData }) => decodeStrictly(commitData.$bytes))
     expect(readCommits.map((one, i) => one.equals(sent[2 * i + 1]!))).toEqual([true, true, true])
   })
-})
-
-describe('bytes', () => {
-  const { people } = useServer(MODES[0].env)
   const BAD = [
     'A',
     'AAAAA',

@@ -36,6 +36,18 @@ describe.each(MODES)('addMembers: MLS bytes and key packages, $name', ({ env }) 
     expect(commits).toMatchObject([{ epoch: 1, sender: alice.did, commitData: wire(commit) }])
   })
 
+  it('lets the first commit set the base of a conversation that was created with a Welcome', async () => {
+    const [alice, bob] = people('alice', 'bob')
+    const welcomeMessage = base64(await welcomeFor(await newDevice(bob.did)))
+    for (const base of [0, 1, 7]) {
+      const convoId = await createConvo(alice, { initialMembers: [bob.did], welcomeMessage })
+      const first = await alice.ok('addMembers', { convoId, didList: [], commit: commitFor(convoId, base) })
+      expect(first.newEpoch).toBe(base + 1)
+      const second = await alice.call('addMembers', { convoId, didList: [], commit: commitFor(convoId, 20) })
+      expectError(second, 'EpochMismatch', { serverEpoch: base + 1, expectedEpoch: 20 })
+    }
+  })
+
   it('follows the life of a real group and takes each form of message for what it is', async () => {
     const [alice, bob] = people('alice', 'bob')
     const group = await createTestConversation()

@@ -88,6 +88,23 @@ describe('getWelcome', () => {
     expectError(await bob.call('getWelcome', { convoId }), 'WelcomeConsumed')
   })
 
+  it("keeps a device's Welcome when another device of the member is added", async () => {
+    const [alice, bob] = people('alice', 'bob')
+    const [phone, laptop] = [await publishDevice(bob), await publishDevice(bob, { device: 'laptop' })]
+    const invitation = async (device: typeof phone) => ({
+      welcomeMessage: base64(await welcomeFor(device)),
+      keyPackageHashes: [{ did: bob.did, hash: device.hash }],
+    })
+    const first = await invitation(phone)
+    const convoId = await createConvo(alice, { initialMembers: [bob.did], epoch: 0, ...first })
+    const second = { convoId, didList: [bob.did], ...(await invitation(laptop)) }
+    await alice.ok('addMembers', { ...second, commit: commitFor(convoId, 0) })
+    const welcomeOf = async (keyPackageHash: string) =>
+      (await bob.ok('getWelcome', { convoId, keyPackageHash })).welcome
+    expect(await welcomeOf(phone.hash)).toBe(first.welcomeMessage)
+    expect(await welcomeOf(laptop.hash)).toBe(second.welcomeMessage)
+  })
+
   it('knows no Welcome for who was added without one, and none of another hash', async () => {
     const [alice, bob, carol] = people('alice', 'bob', 'carol')
     const device = await publishDevice(bob)

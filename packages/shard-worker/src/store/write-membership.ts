@@ -1,5 +1,5 @@
 import type { Sql } from '@catbird/shared/sql'
-import type { Fragment, RowsOf } from './write-units.ts'
+import type { Fragment, RowsOf } from './statement.ts'
 
 /** The parts of a batch's statement that create conversations and change who belongs to them. */
 export type MembershipWrites = { guards: Fragment; creation: Fragment; changes: Fragment }

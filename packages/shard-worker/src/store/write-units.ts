@@ -1,13 +1,8 @@
 import type { Sql } from '@catbird/shared/sql'
-import type postgres from 'postgres'
 import { type BatchRows, foldUnits } from './fold-units.ts'
+import type { RowsOf } from './statement.ts'
 import type { Unit } from './store.ts'
 import { membershipWrites } from './write-membership.ts'
-
-/** Part of a statement. */
-export type Fragment = postgres.PendingQuery<postgres.Row[]>
-/** Gives one kind of rows to the statement, as JSON: parameters of one type, however many rows. */
-export type RowsOf = (name: keyof BatchRows) => Fragment
 
 /**
  * Writes a batch in one statement, which is one transaction, and returns the conversations that were written.
