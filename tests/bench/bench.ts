@@ -1,11 +1,11 @@
-// npm run bench [-- --json] [--quick] [--only engine|http|memory]: benchmarks beside their baseline in one run.
+// npm run bench [-- --json] [--quick] [--only engine|http|rows|memory]: benchmarks beside their baseline in one run.
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { migrate } from '@catbird/api/database/migrate'
 import { startTemporaryPostgres } from '@catbird/api/database/temporary-postgres'
 import type { TestEnv } from '../support/server.ts'
 import { measureBaseline } from './baseline.ts'
-import { measureActorMemory, measureEngine } from './engine-bench.ts'
+import { measureActorMemory, measureEngine, measureRowsPerMessage } from './engine-bench.ts'
 import { HttpBench } from './http-bench.ts'
 
 type Result = { name: string; value: number; unit: string; ofP?: number; goal?: string }
@@ -37,6 +37,12 @@ async function run(url: string): Promise<void> {
   add({ name: `P: ${baseline.program}, ${baseline.clients} clients`, value: p, unit: 'commits/s' })
   if (wants('engine')) await runEngine(url, p)
   if (wants('http')) await runHttp(url, p)
+  if (wants('rows')) {
+    for (const members of [2, 1000]) {
+      const value = await measureRowsPerMessage(url, members)
+      add({ name: `rows written per message, ${members} members`, value, unit: 'rows', goal: 'the same' })
+    }
+  }
   if (wants('memory')) {
     const actors = values.quick ? 10_000 : 100_000
     const bytes = await measureActorMemory(url, actors)

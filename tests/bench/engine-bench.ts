@@ -80,6 +80,29 @@ function commandFor(kind: Kind, load: Workload, index: number): Command {
   return { ...base(convoId), type: 'addMembers', dids: [], keyPackages: [], commit: { bytes, sha256, epoch } }
 }
 
+/** Rows that PostgreSQL inserts, updates and deletes for one message in a conversation of so many members. */
+export async function measureRowsPerMessage(url: string, members: number): Promise<number> {
+  const { store, shard } = openEngine(url)
+  const sql = postgres(url, { max: 1 })
+  const load = new Workload(1)
+  const initialMembers = Array.from({ length: members - 1 }, (_, i) => `did:plc:row${i}`)
+  expectOk(await shard.submit({ ...createCommand(load.convoIds[0]!), initialMembers } as Command))
+  const before = await rowsChanged(sql)
+  for (let i = 0; i < 100; i++) expectOk(await shard.submit(commandFor('message', load, 0)))
+  const rows = (await rowsChanged(sql)) - before
+  await shard.stop(Date.now() + 5000)
+  await Promise.all([store.close(), sql.end()])
+  return rows / 100
+}
+
+async function rowsChanged(sql: postgres.Sql): Promise<number> {
+  // Backends report what they did at most once a second.
+  await systemClock.sleep(1500)
+  const [row] = await sql`
+    select sum(n_tup_ins + n_tup_upd + n_tup_del)::integer as rows from pg_stat_user_tables`
+  return row!.rows
+}
+
 /** Bytes of heap per idle actor with 20 members, loaded from the database. */
 export async function measureActorMemory(url: string, actors: number): Promise<number> {
   await plantConversations(url, actors)

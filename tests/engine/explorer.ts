@@ -9,7 +9,8 @@ type Node = StepNode | PickNode
  * the last place where something else could be chosen.
  *
  * Runs that differ only in the order of independent steps are explored once (sleep sets, Godefroid 1996): after a
- * step has been explored it sleeps in its siblings' subtrees until a step that depends on it is taken.
+ * step has been explored it sleeps in its siblings' subtrees until a step that depends on it is taken. A step that
+ * nothing can come before or depend on is taken at once (a persistent set of one).
  */
 export class Explorer {
   #path: Node[] = []
@@ -27,8 +28,8 @@ export class Explorer {
   }
 
   /** The next step; undefined when every run from here has been explored in another order. */
-  choose(ready: Step[]): Step | undefined {
-    const node = (this.#path[this.#depth] as StepNode | undefined) ?? this.#push(ready)
+  choose(ready: Step[], pending: readonly Step[]): Step | undefined {
+    const node = (this.#path[this.#depth] as StepNode | undefined) ?? this.#push(ready, pending)
     if (!node) return undefined
     this.#depth++
     const chosen = ready.find(({ id }) => id === node.chosen.id)
@@ -49,8 +50,10 @@ export class Explorer {
     return false
   }
 
-  #push(ready: Step[]): StepNode | undefined {
+  #push(all: Step[], pending: readonly Step[]): StepNode | undefined {
     const sleeping = this.#sleeping
+    const alone = all.find((step) => isAlone(step, pending))
+    const ready = alone ? [alone] : all
     const chosen = ready.find(({ id }) => !sleeping.has(id!))
     if (!chosen) return undefined
     const node = { ready, sleeping, done: new Map(), chosen }
@@ -67,8 +70,14 @@ function advance(node: Node): boolean {
   return next !== undefined
 }
 
+/** All that its owner can do next, and of no concern to anybody else. */
+function isAlone({ owner, touches }: Step, pending: readonly Step[]): boolean {
+  if (touches !== 'nothing') return false
+  return pending.filter((step) => step.owner === owner).length === 1
+}
+
 function isIndependent(a: Step, b: Step): boolean {
-  if (a.owner === b.owner || a.action === 'timer' || b.action === 'timer') return false
+  if (a.owner === b.owner || a.touches === 'everything' || b.touches === 'everything') return false
   return (
     a.touches === 'nothing' || b.touches === 'nothing' || (a.touches === 'reads' && b.touches === 'reads')
   )

@@ -1,6 +1,6 @@
 /**
  * One thing that may happen next. `touches` says what it has to do with the shared database: two steps of different
- * owners can change places unless both touch it and one of them writes.
+ * owners can change places unless both touch it and one of them writes, or one touches everything.
  */
 export type Step = {
   owner: string
@@ -8,7 +8,7 @@ export type Step = {
   id?: string
   /** What happens, as `call.phase`: `write.commit`, `load.reply`. */
   action: string
-  touches: 'nothing' | 'reads' | 'writes'
+  touches: 'nothing' | 'reads' | 'writes' | 'everything'
   run(): void
   /** Absent: ready at once. */
   isReady?: () => boolean

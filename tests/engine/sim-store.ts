@@ -144,7 +144,9 @@ export class SimStore implements Store {
           reject(error)
         }
       }
-      scheduler.add({ owner, action, touches, run: take, ...when })
+      // A backend that nobody listens to goes its own way.
+      const actor = when?.isOrphan ? `${owner}~` : owner
+      scheduler.add({ owner: actor, action, touches, run: take, ...when })
     })
   }
 

@@ -4,13 +4,13 @@ import type { Command } from '@catbird/shared/commands'
 import { checkHistory } from './check-history.ts'
 import { describe as describeExchange } from './convo-log.ts'
 import { Explorer } from './explorer.ts'
-import { type CallName, kindsFor } from './failure-plan.ts'
+import { type CallName, WRITE_FAILURES } from './failure-plan.ts'
 import { type Step, settled } from './scheduler.ts'
 import { type OwnerKind, POLICY, SimWorld } from './sim-world.ts'
 import { storedDatabase } from './stored-database.ts'
 
 const CONVO = '0a'
-/** How many of an owner's waits may end while somebody is writing; later ones last until nobody is. */
+/** How many of an owner's waits may end while something else can happen; later ones last until nothing can. */
 const OVERTAKES = 1
 
 type Case = { owners: OwnerKind[]; commands: [owner: number, command: Command][]; failures: number }
@@ -96,8 +96,9 @@ class SmallWorld {
   }
 
   #pickFailure(call: CallName) {
-    // A write held beyond all patience is one lost whose owner gives up first, which time alone decides.
-    const kinds = kindsFor(call).filter((kind) => kind !== 'held')
+    const isRead = call !== 'write' && call !== 'locked'
+    // Failed reads are all alike to their owner; a held write is a lost one whose owner gives up first.
+    const kinds = isRead ? ['lost' as const] : WRITE_FAILURES.filter((kind) => kind !== 'held')
     return [undefined, ...kinds][this.#explorer.pick(kinds.length + 1)]
   }
 
@@ -107,10 +108,12 @@ class SmallWorld {
       await settled()
       const possible = scheduler.pending.filter((step) => step.isReady?.() ?? true)
       if (possible.length === 0) return true
-      const isWriting = possible.some(({ touches }) => touches === 'writes')
-      const isDue = ({ action, owner }: Step) =>
-        action !== 'timer' || !isWriting || (overtakes.get(owner) ?? 0) < OVERTAKES
-      const step = this.#explorer.choose(possible.filter(isDue))
+      const isQuiet = possible.every(({ action }) => action === 'timer')
+      const mayOvertake = ({ owner }: Step) => (overtakes.get(owner) ?? 0) < OVERTAKES
+      const isDue = (step: Step) => step.action !== 'timer' || isQuiet || mayOvertake(step)
+      // When a wait that must not overtake is over depends on everybody.
+      for (const step of possible) if (step.action === 'timer' && !mayOvertake(step)) step.touches = 'everything'
+      const step = this.#explorer.choose(possible.filter(isDue), scheduler.pending)
       if (!step) return false
       const { action, owner } = step
       if (action === 'timer') overtakes.set(owner, (overtakes.get(owner) ?? 0) + 1)

@@ -170,6 +170,16 @@ describe.each(MODES)('addMembers: MLS bytes and key packages, $name', ({ env }) 
     expect((await bob.ok('getConvos')).conversations.length).toBe(1)
   })
 
+  it('refuses key packages of who is neither listed nor a member', async () => {
+    const [alice, bob, carol] = people('alice', 'bob', 'carol')
+    const { hash } = await publishDevice(carol)
+    const convoId = await createConvo(alice, { epoch: 0 })
+    const keyPackageHashes = [{ did: carol.did, hash }]
+    const input = { convoId, didList: [bob.did], commit: commitFor(convoId, 0), keyPackageHashes }
+    expectError(await alice.call('addMembers', input), 'InvalidRequest')
+    expect((await bob.ok('getKeyPackages', { dids: [carol.did] })).keyPackages.length).toBe(1)
+  })
+
   it('lets any number of conversations name a last-resort key package', async () => {
     const [alice, bob] = people('alice', 'bob')
     const { hash } = await publishDevice(bob, { lastResort: true })

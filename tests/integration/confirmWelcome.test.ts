@@ -34,6 +34,18 @@ describe('confirmWelcome', () => {
     expectError(await bob.call('getWelcome', { convoId }), 'WelcomeConsumed')
   })
 
+  it('answers a repeat as it did the first time, in sequence and at once', async () => {
+    const [alice, bob] = people('alice', 'bob')
+    const { convoId, phone, laptop } = await inviteTwice(alice, bob)
+    const confirm = { convoId, success: true, keyPackageHash: phone.hash }
+    const answers = await Promise.all(Array.from({ length: 5 }, () => bob.ok('confirmWelcome', confirm)))
+    for (const answer of [...answers, await bob.ok('confirmWelcome', confirm)]) {
+      expect(answer).toEqual({ confirmed: true })
+    }
+    expect((await bob.ok('getWelcome', { convoId })).keyPackageHash).toBe(laptop.hash)
+    expect(await bob.ok('confirmWelcome', { ...confirm, success: false })).toEqual({ confirmed: false })
+  })
+
   it('means the one that getWelcome answers when no key package is named', async () => {
     const [alice, bob] = people('alice', 'bob')
     const { convoId } = await inviteTwice(alice, bob)

@@ -58,6 +58,7 @@ describe.each(MODES)('health, $name', ({ env }) => {
       body: { ready: true, checks: { database: true, ...(!isDirect && { actors: true }) } },
     })
     expect(await get(`${url}/xrpc/_health`)).toEqual({ status: 200, body: { version: aVersion } })
+    expect((await fetch(`${url}/xrpc/_health`)).headers.get('cache-control')).toBe('no-store')
   })
 })
 

@@ -16,7 +16,7 @@ export type AppOptions = {
 /** Every route of the server. */
 export function createApp({ context, health, version, renderMetrics }: AppOptions) {
   const app = new Hono<{ Bindings: HttpBindings }>()
-  app.get('/xrpc/_health', (c) => c.json({ version }))
+  app.get('/xrpc/_health', (c) => c.json({ version }, 200, { 'Cache-Control': 'no-store' }))
   app.all('/xrpc/*', xrpcHandler(context))
   app.get('/health', async (c) => {
     const report = await health.report()

@@ -112,7 +112,7 @@ async function startOnDatabase({ config, log, checkOutputs, sql, database }: Sta
     log.debug(await cleanUp(sql), 'Cleaned up')
   })
   const { port } = server.address() as AddressInfo
-  const executor = executors.actors ? `actors on ${executors.actors.shards.length} shards` : 'direct'
+  const executor = shards ? `actors on ${shards.length} shard${shards.length === 1 ? '' : 's'}` : 'direct'
   const { rolloutPercent } = config.actors
   log.info(
     { port, executor, rolloutPercent, version: VERSION },

@@ -24,7 +24,7 @@ export type Confirmation = { success: true } | { success: false; failure?: strin
 
 /**
  * Confirms the Welcome that `findWelcome` gives: it is done with, or goes behind the others with its error kept.
- * One guarded statement. False when there is none to confirm.
+ * One guarded statement. False when there is none to confirm; what is done with already is confirmed again.
  */
 export async function confirmWelcome(
   sql: Sql,
@@ -32,22 +32,27 @@ export async function confirmWelcome(
   confirmation: Confirmation,
 ): Promise<boolean> {
   const failure = confirmation.success ? null : (confirmation.failure ?? '')
-  const rows = await sql`
+  const [row] = await sql<{ confirmed: boolean }[]>`
     with chosen as (
       select w.convo_id, w.did, w.n, w.key_package_hash from welcomes w
       where ${isKey(sql, key)} and w.withdrawn_n is null and w.consumed_at is null
       order by w.failed_at nulls first, w.n desc
       limit 1
+    ),
+    updated as (
+      update welcomes w set
+        consumed_at = case when ${confirmation.success} then now() end,
+        failed_at = case when ${confirmation.success} then w.failed_at else now() end,
+        failure = ${failure}
+      from chosen c
+      where (w.convo_id, w.did, w.n, w.key_package_hash) = (c.convo_id, c.did, c.n, c.key_package_hash)
+        and w.withdrawn_n is null and w.consumed_at is null
+      returning 1
     )
-    update welcomes w set
-      consumed_at = case when ${confirmation.success} then now() end,
-      failed_at = case when ${confirmation.success} then w.failed_at else now() end,
-      failure = ${failure}
-    from chosen c
-    where (w.convo_id, w.did, w.n, w.key_package_hash) = (c.convo_id, c.did, c.n, c.key_package_hash)
-      and w.withdrawn_n is null and w.consumed_at is null
-    returning 1`
-  return rows.length > 0
+    select exists (select from updated) or (${confirmation.success} and exists (
+      select from welcomes w where ${isKey(sql, key)} and w.withdrawn_n is null
+    )) as confirmed`
+  return row!.confirmed
 }
 
 function isKey(sql: Sql, { convoId, did, keyPackageHash }: WelcomeKey) {

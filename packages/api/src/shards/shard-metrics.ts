@@ -10,24 +10,28 @@ type Metrics = ShardStatus['metrics']
  */
 export class ShardMetrics {
   readonly #metrics: FrontMetrics
-  /** Counters and histograms of lives that are over: they go on counting from there. */
-  readonly #retired: Metrics[] = []
+  /** Counters and histograms of each shard's lives that are over: they go on counting from there. */
+  readonly #retired = new Map<number, Metrics>()
 
   constructor(metrics: FrontMetrics) {
     this.#metrics = metrics
   }
 
   /** Keeps what a life that is over has counted. */
-  retire(status: ShardStatus): void {
+  retire(shard: number, status: ShardStatus): void {
     const counts = status.metrics.filter(({ type }) => String(type) !== 'gauge')
-    this.#retired.push(counts)
-    if (this.#retired.length > 1) this.#retired.splice(0, 2, mergeCounts(this.#retired[0]!, counts))
+    const before = this.#retired.get(shard)
+    this.#retired.set(shard, before ? mergeCounts(before, counts) : counts)
   }
 
   async collect(shards: readonly ShardClient[]): Promise<Metrics[]> {
     await Promise.all(shards.map((shard) => this.#refresh(shard)))
-    // In one go: a shard that died meanwhile is retired, and counts there alone.
-    return [...this.#retired, ...shards.flatMap(({ lastStatus }) => (lastStatus ? [lastStatus.metrics] : []))]
+    // In one go: a shard that died meanwhile is retired, and counts there alone. Always added in the same order,
+    // since a sum that is smaller by its rounding looks like a restart to Prometheus.
+    return shards.flatMap(({ shard, lastStatus }) => {
+      const parts = [this.#retired.get(shard), lastStatus?.metrics].filter((part) => part !== undefined)
+      return parts.length > 0 ? [parts.reduce(mergeCounts)] : []
+    })
   }
 
   async #refresh(shard: ShardClient): Promise<void> {

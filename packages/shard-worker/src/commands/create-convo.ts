@@ -21,6 +21,10 @@ export function decideCreateConvo(
   if (others.length + 1 > context.policy.maxMembers) {
     return refuse('TooManyMembers', 'too many members', { maxMembers: context.policy.maxMembers })
   }
+  // A package is consumed, and a Welcome kept, only for who becomes a member.
+  if (command.keyPackages.some(({ did }) => did !== command.caller && !others.includes(did))) {
+    return refuse('InvalidRequest', 'keyPackageHashes names a DID that is not in initialMembers')
+  }
   const invited = checkInvitation({ ...command, dids: others }, facts)
   if ('refusal' in invited) return invited
   const draft = new Draft(command.convoId, null, context.nowMs)
