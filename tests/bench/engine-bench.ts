@@ -82,24 +82,26 @@ function commandFor(kind: Kind, load: Workload, index: number): Command {
 
 /** Rows that PostgreSQL inserts, updates and deletes for one message in a conversation of so many members. */
 export async function measureRowsPerMessage(url: string, members: number): Promise<number> {
-  const { store, shard } = openEngine(url)
-  const sql = postgres(url, { max: 1 })
   const load = new Workload(1)
   const initialMembers = Array.from({ length: members - 1 }, (_, i) => `did:plc:row${i}`)
-  expectOk(await shard.submit({ ...createCommand(load.convoIds[0]!), initialMembers } as Command))
-  const before = await rowsChanged(sql)
-  for (let i = 0; i < 100; i++) expectOk(await shard.submit(commandFor('message', load, 0)))
-  const rows = (await rowsChanged(sql)) - before
-  await shard.stop(Date.now() + 5000)
-  await Promise.all([store.close(), sql.end()])
-  return rows / 100
+  const create = { ...createCommand(load.convoIds[0]!), initialMembers } as Command
+  const before = await rowsChanged(url, [create])
+  const messages = Array.from({ length: 100 }, () => commandFor('message', load, 0))
+  return ((await rowsChanged(url, messages)) - before) / messages.length
 }
 
-async function rowsChanged(sql: postgres.Sql): Promise<number> {
-  // Backends report what they did at most once a second.
-  await systemClock.sleep(1500)
+/** Runs commands and answers how many rows have been changed in this database so far. */
+async function rowsChanged(url: string, commands: Command[]): Promise<number> {
+  const { store, shard } = openEngine(url)
+  for (const command of commands) expectOk(await shard.submit(command))
+  await shard.stop(Date.now() + 5000)
+  // A backend reports what it did when it ends, at the latest.
+  await store.close()
+  await systemClock.sleep(500)
+  const sql = postgres(url, { max: 1 })
   const [row] = await sql`
     select sum(n_tup_ins + n_tup_upd + n_tup_del)::integer as rows from pg_stat_user_tables`
+  await sql.end()
   return row!.rows
 }
 
