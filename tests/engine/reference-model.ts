@@ -82,6 +82,7 @@ function judgeCreation(
   const members = unique([caller, ...command.initialMembers])
   const errors = invitationErrors(around)
   if (members.length > maxMembers) errors.push('TooManyMembers')
+  if (command.keyPackages.some(({ did }) => !members.includes(did))) errors.push('InvalidRequest')
   if (errors.length > 0) return { is: 'refused', errors }
   const implied = welcome && members.length > 1 ? 1 : 0
   const next: ModelState = {

@@ -168,10 +168,10 @@ describe('metrics of shards that die', () => {
       let last = await scrape()
       expect(last.value('shard_up')).toBe(2)
       await killShardThreads()
-      const down = await scrape()
-      for (const name of ['shard_up', 'shard_scrape_ok']) {
-        expect(down.find(name).map(({ value }) => value)).toEqual([0, 0])
-      }
+      await eventually('the loss', async () => {
+        const down = await scrape()
+        return down.value('shard_up') + down.value('shard_scrape_ok') === 0
+      })
       await eventually('the shards', async () => {
         const next = await scrape()
         for (const [sample, value] of last.counts) {
@@ -181,6 +181,7 @@ describe('metrics of shards that die', () => {
         return next.value('shard_up') === 2
       })
     }
+    expect((await scrape()).value('shard_restarts_total', { reason: 'crashed' })).toBe(4)
     const before = (await scrape()).value('actor_spawns_total')
     await create()
     expect((await scrape()).value('actor_spawns_total')).toBe(before + 10)

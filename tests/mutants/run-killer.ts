@@ -27,7 +27,14 @@ export async function runKiller(copy: string, killer: Killer, databaseUrl: strin
   const startedMs = performance.now()
   const results = join(copy, 'killer-results.json')
   rmSync(results, { force: true })
-  const args = ['run', killer.test, '--bail=1', '--maxWorkers=1', '--reporter=json', `--outputFile=${results}`]
+  const args = [
+    'run',
+    killer.test,
+    '--bail=1',
+    '--maxWorkers=1',
+    '--reporter=json',
+    `--outputFile=${results}`,
+  ]
   if (killer.filter) args.push('--testNamePattern', killer.filter)
   const { isLate, output } = await runVitest(copy, args, { ...killer.env, TEST_DATABASE_URL: databaseUrl })
   const seconds = (performance.now() - startedMs) / 1000

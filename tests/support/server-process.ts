@@ -6,6 +6,7 @@ import { TestClient } from './client.ts'
 import { type TestEnv, testEnv } from './server.ts'
 
 const MAIN = fileURLToPath(new URL('../../packages/api/src/main.ts', import.meta.url))
+const DIE_WITH_PARENT = new URL('./die-with-parent.ts', import.meta.url).href
 const START_MS = 30_000
 
 /** A server in a process of its own, which can be killed. */
@@ -19,12 +20,11 @@ export class ServerProcess {
   }
 
   static async start(databaseUrl: string, env: TestEnv = {}): Promise<ServerProcess> {
-    const child = spawn(process.execPath, [MAIN], {
+    const child = spawn(process.execPath, ['--import', DIE_WITH_PARENT, MAIN], {
       env: { PATH: process.env.PATH, ...testEnv(databaseUrl), LOG_LEVEL: 'info', ...env },
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: 'pipe',
     })
-    // A test that fails must not leave its server behind.
-    process.once('exit', () => child.kill('SIGKILL'))
+    child.stderr.pipe(process.stderr, { end: false })
     const port = await portOf(child)
     return new ServerProcess(child, `http://127.0.0.1:${port}`)
   }

@@ -109,7 +109,7 @@ describe('parseInput', () => {
   test('checks DIDs by generic syntax', () => {
     expect(sendWith({ senderDid: 'did:plc:alice' })).toMatchObject({ senderDid: 'did:plc:alice' })
     expect(input('addMembers', { convoId: 'aa', didList: ['alice'] })).toBe('InvalidRequest')
-    expect(input('addMembers', { convoId: 'aa', didList: dids(51) })).toBe('InvalidRequest')
+    expect(input('addMembers', { convoId: 'aa', didList: dids(51) })).toBe('TooManyMembers')
   })
 })
 

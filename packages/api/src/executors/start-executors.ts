@@ -86,7 +86,7 @@ function startShards(parts: ShardParts): ActorExecutor {
     }
     return new ShardClient(settings, log, {
       onRestart: (_, reason) => frontMetrics.shardRestarted(shard, reason),
-      onLastStatus: (_, status) => shardMetrics.retire(status),
+      onLastStatus: (shard, status) => shardMetrics.retire(shard, status),
     })
   })
   return new ActorExecutor(clients)

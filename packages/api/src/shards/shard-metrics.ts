@@ -37,7 +37,6 @@ export class ShardMetrics {
   async #refresh(shard: ShardClient): Promise<void> {
     const label = { shard: String(shard.shard) }
     const { shardUp, shardScrapeOk, shardUtilization, shardHeapUsed, shardHeapLimit } = this.#metrics
-    shardUp.set(label, shard.state === 'up' ? 1 : 0)
     try {
       const status = await shard.status()
       shardScrapeOk.set(label, 1)
@@ -47,6 +46,7 @@ export class ShardMetrics {
     } catch {
       shardScrapeOk.set(label, 0)
     }
+    shardUp.set(label, shard.state === 'up' ? 1 : 0)
   }
 }
 

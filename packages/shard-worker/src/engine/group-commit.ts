@@ -3,7 +3,7 @@ import type { ErrorName } from '@catbird/shared/errors'
 import type { Refused } from '../conversation/decision.ts'
 import { withWinner } from '../conversation/epoch.ts'
 import type { Facts } from '../conversation/facts.ts'
-import { type InspectionKey, type Store, StoreError, type Unit } from '../store/store.ts'
+import { type Store, StoreError, type Unit } from '../store/store.ts'
 import type { Actor } from './actor.ts'
 import {
   type AcceptedDecision,
@@ -11,6 +11,8 @@ import {
   type BatchLimits,
   replyTo,
   type StagedUnit,
+  type Unnamed,
+  unnamed,
   type Waiting,
 } from './batch.ts'
 import { claimsOf, type Pending, settleRefused } from './pending.ts'
@@ -280,19 +282,6 @@ export class GroupCommit {
     const ms = Math.min(RETRY_MS.max, RETRY_MS.first * 2 ** tries)
     return clock.sleep(ms * (0.5 + random() / 2))
   }
-}
-
-type Unnamed = { outcome: Refused; key: InspectionKey }
-
-/** Refusals that must still name the commit that won their epoch. */
-function unnamed(units: StagedUnit[]): Unnamed[] {
-  return units.flatMap(({ convoId, waiting }) =>
-    waiting.flatMap(({ outcome, isLate }) =>
-      'refusal' in outcome && outcome.winnerOf !== undefined && !isLate
-        ? [{ outcome, key: { convoId, winnerOf: outcome.winnerOf } }]
-        : [],
-    ),
-  )
 }
 
 function firstRow(unit: Unit): { convoId: string; n: number } {

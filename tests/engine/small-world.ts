@@ -1,57 +1,33 @@
-import { sha256Hex } from '@catbird/shared/bytes'
 import type { Command } from '@catbird/shared/commands'
-
 import { checkHistory } from './check-history.ts'
-import { describe as describeExchange } from './convo-log.ts'
+import { describe } from './convo-log.ts'
 import { Explorer } from './explorer.ts'
 import { type CallName, WRITE_FAILURES } from './failure-plan.ts'
 import { type Step, settled } from './scheduler.ts'
 import { type OwnerKind, POLICY, SimWorld } from './sim-world.ts'
 import { storedDatabase } from './stored-database.ts'
 
-const CONVO = '0a'
 /** How many of an owner's waits may end while something else can happen; later ones last until nothing can. */
 const OVERTAKES = 1
 
-type Case = { owners: OwnerKind[]; commands: [owner: number, command: Command][]; failures: number }
-
-function base(name: string, caller: string) {
-  return { convoId: CONVO, caller, requestId: name, deadlineMs: Number.MAX_SAFE_INTEGER, size: 10 }
+export type SmallCase = {
+  owners: OwnerKind[]
+  /** What happens before anything else can. */
+  before: Command
+  commands: [owner: number, command: Command][]
+  failures: number
 }
 
-function commit(name: string, caller: string, epoch: number): Command {
-  const bytes = Buffer.from(name)
-  const input = { bytes, sha256: sha256Hex(bytes), epoch }
-  return { ...base(name, caller), type: 'addMembers', dids: [], keyPackages: [], commit: input }
-}
-
-function send(name: string, caller: string, epoch: number): Command {
-  const bytes = Buffer.from(name)
-  return { ...base(name, caller), type: 'sendMessage', bytes, sha256: sha256Hex(bytes), epoch }
-}
-
-function leave(name: string, caller: string): Command {
-  return { ...base(name, caller), type: 'leaveConvo', target: caller }
-}
-
-const CREATE: Command = {
-  ...base('create', 'alice'),
-  type: 'createConvo',
-  cipherSuite: 'suite',
-  initialMembers: ['bob', 'carol'],
-  keyPackages: [],
-  epoch: 0,
-}
-
-class SmallWorld {
+/** Every order of the steps of a few commands, with every failure at every call. */
+export class SmallWorld {
   runs = 0
   pruned = 0
   deepest = 0
   failed = 0
-  readonly #case: Case
+  readonly #case: SmallCase
   readonly #explorer = new Explorer()
 
-  constructor(smallCase: Case) {
+  constructor(smallCase: SmallCase) {
     this.#case = smallCase
   }
 
@@ -80,7 +56,7 @@ class SmallWorld {
         return kind
       },
     })
-    void world.submit(0, CREATE)
+    void world.submit(0, this.#case.before)
     await world.scheduler.run(() => 0)
     left = this.#case.failures
     for (const [owner, command] of this.#case.commands) void world.submit(owner, command)
@@ -112,7 +88,8 @@ class SmallWorld {
       const mayOvertake = ({ owner }: Step) => (overtakes.get(owner) ?? 0) < OVERTAKES
       const isDue = (step: Step) => step.action !== 'timer' || isQuiet || mayOvertake(step)
       // When a wait that must not overtake is over depends on everybody.
-      for (const step of possible) if (step.action === 'timer' && !mayOvertake(step)) step.touches = 'everything'
+      for (const step of possible)
+        if (step.action === 'timer' && !mayOvertake(step)) step.touches = 'everything'
       const step = this.#explorer.choose(possible.filter(isDue), scheduler.pending)
       if (!step) return false
       const { action, owner } = step
@@ -126,23 +103,9 @@ class SmallWorld {
     const { history, database } = world
     const problems = [
       ...database.faults,
-      ...history.filter(({ reply }) => !reply).map((exchange) => `${describeExchange(exchange)}: hangs`),
+      ...history.filter(({ reply }) => !reply).map((exchange) => `${describe(exchange)}: hangs`),
       ...checkHistory(history, storedDatabase(database), { ...POLICY, mustNameWinners: isFailureFree }),
     ]
     return problems.length > 0 ? [...problems, ...trace] : []
   }
 }
-
-const RIVALS: Case['commands'] = [
-  [0, commit('commit 1', 'alice', 0)],
-  [0, send('message', 'alice', 0)],
-  [1, commit('commit 2', 'bob', 0)],
-  [1, leave('departure', 'carol')],
-]
-
-const which = process.argv[2]!.split(',') as any
-const w = new SmallWorld({ owners: which, commands: RIVALS.slice(0, Number(process.argv[4] ?? 4)), failures: Number(process.argv[3]) })
-const t0 = performance.now()
-const timer = setInterval(() => console.log(w.runs, w.pruned, w.deepest, w.failed, Math.round(performance.now() - t0)), 10000)
-console.log(await w.explore(), w.runs, w.pruned, w.deepest, w.failed, Math.round(performance.now() - t0))
-clearInterval(timer)

@@ -1,0 +1,298 @@
+import { HISTORIES, test } from './killers.ts'
+import type { Mutant } from './mutant.ts'
+
+const COMMANDS = 'packages/shard-worker/src/commands'
+const CONVERSATION = 'packages/shard-worker/src/conversation'
+
+const EPOCHS = test(`${CONVERSATION}/epoch.test.ts`)
+const MESSAGES = test(`${COMMANDS}/send-message.test.ts`)
+const CREATIONS = test(`${COMMANDS}/create-convo.test.ts`)
+const ADDITIONS = test(`${COMMANDS}/add-members.test.ts`)
+const REMOVALS = test(`${COMMANDS}/leave-convo.test.ts`)
+const INVITATIONS = test(`${COMMANDS}/invitation.test.ts`)
+const REPEATS = test(`${CONVERSATION}/decide.test.ts`)
+const TRANSITIONS = test(`${CONVERSATION}/state.test.ts`)
+
+/** The rules: what is accepted, and what state follows. */
+export const DECISION_MUTANTS: Mutant[] = [
+  {
+    name: 'a commit for an epoch ahead is accepted',
+    file: `${CONVERSATION}/epoch.ts`,
+    find: 'if (epoch === state.epoch) return undefined',
+    replace: 'if (epoch >= state.epoch) return undefined',
+    killer: EPOCHS,
+  },
+  {
+    name: 'a commit for a past epoch is accepted',
+    file: `${CONVERSATION}/epoch.ts`,
+    find: 'if (epoch === state.epoch) return undefined',
+    replace: 'if (epoch <= state.epoch) return undefined',
+    killer: EPOCHS,
+  },
+  {
+    name: 'the first commit cannot set the base downwards',
+    file: `${CONVERSATION}/epoch.ts`,
+    find: 'if (epoch < MAX_BASE_EPOCH) return undefined',
+    replace: 'if (epoch >= state.epoch && epoch < MAX_BASE_EPOCH) return undefined',
+    killer: EPOCHS,
+  },
+  {
+    name: 'the first commit may set any base',
+    file: `${CONVERSATION}/epoch.ts`,
+    find: 'if (epoch < MAX_BASE_EPOCH) return undefined',
+    replace: 'return undefined',
+    killer: EPOCHS,
+  },
+  {
+    name: 'the server counts epochs without looking at the commit',
+    file: `${COMMANDS}/commit-entry.ts`,
+    find: '(commit ? endedEpoch(state, commit) : state.epoch) + 1',
+    replace: 'state.epoch + 1',
+    killer: EPOCHS,
+  },
+  {
+    name: 'a stale commit is told another winner',
+    file: `${CONVERSATION}/epoch.ts`,
+    find: 'state.lastCommit?.epoch === epoch + 1',
+    replace: 'state.lastCommit',
+    killer: EPOCHS,
+  },
+  {
+    name: 'the message window is one epoch too long',
+    file: `${CONVERSATION}/epoch.ts`,
+    find: 'epoch >= state.epoch - window',
+    replace: 'epoch >= state.epoch - window - 1',
+    killer: EPOCHS,
+  },
+  {
+    name: 'a message from a future epoch is accepted',
+    file: `${CONVERSATION}/epoch.ts`,
+    find: 'epoch <= state.epoch && epoch >=',
+    replace: 'epoch >=',
+    killer: EPOCHS,
+  },
+  {
+    name: 'the first commit does not end untracked',
+    file: `${CONVERSATION}/state.ts`,
+    find: "if (event.bytes) next.tracking = 'tracked'",
+    replace: '',
+    killer: TRANSITIONS,
+  },
+  {
+    name: 'commits get no seq of their own',
+    file: `${CONVERSATION}/state.ts`,
+    find: 'next.seq = state.seq + 1',
+    replace: "next.seq = event.kind === 'app' ? state.seq + 1 : state.seq",
+    killer: TRANSITIONS,
+  },
+  {
+    name: 'seq counts all rows',
+    file: `${CONVERSATION}/state.ts`,
+    find: 'next.seq = state.seq + 1',
+    replace: 'next.seq = next.version',
+    killer: TRANSITIONS,
+  },
+  {
+    name: 'the role of a leaving creator is not handed over',
+    file: `${CONVERSATION}/state.ts`,
+    find: 'if (dids.includes(next.creator)) next.creator = next.members.list[0]!',
+    replace: '',
+    killer: TRANSITIONS,
+  },
+  {
+    name: 'the role goes to the newest member',
+    file: `${CONVERSATION}/state.ts`,
+    find: 'next.creator = next.members.list[0]!',
+    replace: 'next.creator = next.members.list.at(-1)!',
+    killer: TRANSITIONS,
+  },
+  {
+    name: 'who left since the state was read is a stranger',
+    file: `${CONVERSATION}/state.ts`,
+    find: 'next.left = [...(next.left ?? []), ...dids]',
+    replace: '',
+    killer: TRANSITIONS,
+  },
+  {
+    name: 'the chain hash leaves out seq',
+    file: `${CONVERSATION}/log-chain.ts`,
+    find: 'writeU64(input, entry.seq, 32)',
+    replace: 'writeU64(input, 0, 32)',
+    killer: TRANSITIONS,
+  },
+  {
+    name: 'the chain hash leaves out its predecessor',
+    file: `${CONVERSATION}/log-chain.ts`,
+    find: "input.write(previous, 0, 'hex')",
+    replace: 'input.fill(0, 0, 32)',
+    killer: TRANSITIONS,
+  },
+  {
+    name: 'createdAt follows a clock that goes backwards',
+    file: `${CONVERSATION}/decision.ts`,
+    find: 'this.atMs = Math.max(nowMs, state?.lastAtMs ?? 0)',
+    replace: 'this.atMs = nowMs',
+    killer: TRANSITIONS,
+  },
+  {
+    name: 'repeats are recognised after membership',
+    file: `${CONVERSATION}/decide.ts`,
+    find: 'const repeat = recognise(command, facts)',
+    replace: 'const repeat = state?.members.has(command.caller) ? recognise(command, facts) : undefined',
+    killer: REPEATS,
+  },
+  {
+    name: 'repeats are recognised after the epoch',
+    file: `${CONVERSATION}/decide.ts`,
+    find: 'if (repeat) return repeat',
+    replace: "if (repeat && !('epoch' in command && command.epoch !== state?.epoch)) return repeat",
+    killer: REPEATS,
+  },
+  {
+    name: 'an idempotency key answers other content',
+    file: `${CONVERSATION}/decide.ts`,
+    find: 'facts.record.contentHash === command.idempotency.contentHash',
+    replace: 'facts.record',
+    killer: REPEATS,
+  },
+  {
+    name: 'idempotency keys are not recorded',
+    file: `${CONVERSATION}/decide.ts`,
+    find: 'if (!idempotency) return undefined',
+    replace: 'if (idempotency || !idempotency) return undefined',
+    killer: HISTORIES,
+  },
+  {
+    name: "a message id answers another sender's message",
+    file: `${COMMANDS}/send-message.ts`,
+    find: 'facts.message.sender === command.caller && ',
+    replace: '',
+    killer: MESSAGES,
+  },
+  {
+    name: 'a message id stands for two messages',
+    file: `${COMMANDS}/send-message.ts`,
+    find: '  if (facts.message) {\n',
+    replace: '  if (facts.message && !command.message) {\n',
+    killer: MESSAGES,
+  },
+  {
+    name: 'strangers learn that a conversation exists',
+    file: `${CONVERSATION}/membership.ts`,
+    find: 'if (state && wasMember(state, facts, did)) {',
+    replace: 'if (state) {',
+    killer: MESSAGES,
+  },
+  {
+    name: 'the last member may leave',
+    file: `${COMMANDS}/leave-convo.ts`,
+    find: 'state.members.count === 1',
+    replace: 'state.members.count === 0',
+    killer: REMOVALS,
+  },
+  {
+    name: 'a member may commit its own removal',
+    file: `${COMMANDS}/leave-convo.ts`,
+    find: '  if (command.commit) {\n',
+    replace: '  if (command.commit && state.members.count === 1) {\n',
+    killer: REMOVALS,
+  },
+  {
+    name: 'any member removes another',
+    file: `${COMMANDS}/leave-convo.ts`,
+    find: 'if (isPresent && caller !== state.creator) {',
+    replace: 'if (isPresent && caller === target) {',
+    killer: REMOVALS,
+  },
+  {
+    name: 'only the creator commits the removal of one who has left',
+    file: `${COMMANDS}/leave-convo.ts`,
+    find: 'if (isPresent && caller !== state.creator) {',
+    replace: 'if (caller !== state.creator) {',
+    killer: REMOVALS,
+  },
+  {
+    name: 'members are removed without a commit',
+    file: `${COMMANDS}/leave-convo.ts`,
+    find: "if (state.tracking === 'untracked') return undefined",
+    replace: 'return undefined',
+    killer: REMOVALS,
+  },
+  {
+    name: 'members are added again without a word',
+    file: `${COMMANDS}/add-members.ts`,
+    find: "if (newcomers.length === 0) return refuse('AlreadyMember', 'every DID is a member already')",
+    replace: '',
+    killer: ADDITIONS,
+  },
+  {
+    name: 'a stale commit with a Welcome is accepted',
+    file: `${COMMANDS}/add-members.ts`,
+    find: 'if (problem) return problem',
+    replace: 'if (problem && !command.welcome) return problem',
+    killer: HISTORIES,
+  },
+  {
+    name: 'members are added twice',
+    file: `${COMMANDS}/add-members.ts`,
+    find: 'const newcomers = dids.filter((did) => !current.members.has(did))',
+    replace: 'const newcomers = dids',
+    killer: ADDITIONS,
+  },
+  {
+    name: 'members are added without a commit',
+    file: `${COMMANDS}/add-members.ts`,
+    find: "if (state.tracking !== 'untracked') return",
+    replace: "if (state.tracking === 'provisional') return",
+    killer: ADDITIONS,
+  },
+  {
+    name: 'one member too many is added',
+    file: `${COMMANDS}/add-members.ts`,
+    find: 'state.members.count + newcomers.length > policy.maxMembers',
+    replace: 'state.members.count + newcomers.length > policy.maxMembers + 1',
+    killer: ADDITIONS,
+  },
+  {
+    name: 'the creator does not count as a member',
+    file: `${COMMANDS}/create-convo.ts`,
+    find: 'others.length + 1 > context.policy.maxMembers',
+    replace: 'others.length > context.policy.maxMembers',
+    killer: CREATIONS,
+  },
+  {
+    name: 'a taken groupId is created again',
+    file: `${COMMANDS}/create-convo.ts`,
+    find: "if (state) return refuse('GroupIdTaken', 'a conversation with this groupId exists')",
+    replace: '',
+    killer: CREATIONS,
+  },
+  {
+    name: 'a conversation with a Welcome begins at epoch 0',
+    file: `${COMMANDS}/create-convo.ts`,
+    find: 'epoch ?? (welcome && hasOthers ? 1 : 0)',
+    replace: 'epoch ?? 0',
+    killer: CREATIONS,
+  },
+  {
+    name: 'last-resort key packages are consumed',
+    file: `${COMMANDS}/invitation.ts`,
+    find: 'fact.consumedBy === null && !fact.lastResort',
+    replace: 'fact.consumedBy === null',
+    killer: INVITATIONS,
+  },
+  {
+    name: 'a consumed key package is taken again',
+    file: `${COMMANDS}/invitation.ts`,
+    find: 'fact.consumedBy === null || fact.lastResort || fact.consumedBy === convoId',
+    replace: 'fact.consumedBy === null || fact.lastResort || fact.consumedBy !== convoId',
+    killer: INVITATIONS,
+  },
+  {
+    name: 'a Welcome for a key package that is not named is kept',
+    file: `${COMMANDS}/invitation.ts`,
+    find: '  if (stranger) {\n',
+    replace: '  if (stranger && missing.length > 0) {\n',
+    killer: INVITATIONS,
+  },
+]

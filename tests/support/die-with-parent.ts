@@ -1,0 +1,5 @@
+// Preloaded into servers under test: a test runner that is killed must not leave its servers behind. The runner
+// holds the other end of stdin and never writes.
+process.stdin.on('end', () => process.exit(1))
+process.stdin.resume()
+if ('unref' in process.stdin) process.stdin.unref()
