@@ -104,7 +104,8 @@ create table welcomes (
   -- Empty when the inviter named no key package for this member.
   key_package_hash text not null,
   key_package_ref text,
-  entry_id uuid not null references welcome_bytes on delete cascade,
+  -- Of welcome_bytes, whose row goes when no Welcome of it is open any more.
+  entry_id uuid not null,
   created_at timestamptz not null,
   consumed_at timestamptz,
   withdrawn_n bigint,

@@ -144,7 +144,6 @@ CREATE TABLE welcomes (
   failed_at timestamp with time zone,
   failure text,
   CONSTRAINT welcomes_pkey PRIMARY KEY (convo_id, did, n, key_package_hash),
-  CONSTRAINT welcomes_convo_id_fkey FOREIGN KEY (convo_id) REFERENCES conversations(convo_id) ON DELETE CASCADE,
-  CONSTRAINT welcomes_entry_id_fkey FOREIGN KEY (entry_id) REFERENCES welcome_bytes(entry_id) ON DELETE CASCADE
+  CONSTRAINT welcomes_convo_id_fkey FOREIGN KEY (convo_id) REFERENCES conversations(convo_id) ON DELETE CASCADE
 );
 CREATE INDEX welcomes_entry ON welcomes USING btree (entry_id);

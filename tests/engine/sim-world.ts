@@ -24,8 +24,8 @@ export const LIMITS: ShardLimits = {
 }
 
 /** What of a direct executor's surroundings matters here: that nothing fails unforeseen. */
-const SILENT: Pick<DirectExecutorOptions, 'metrics' | 'log'> = {
-  metrics: { commandDone: () => {}, epochAdvanced: () => {} } as unknown as DirectExecutorOptions['metrics'],
+const SILENT: Pick<DirectExecutorOptions, 'telemetry' | 'log'> = {
+  telemetry: { commandDone: () => {}, epochAdvanced: () => {} } as unknown as DirectExecutorOptions['telemetry'],
   log: {
     error: (details: { err: unknown }) => {
       throw details.err

@@ -1,3 +1,4 @@
+import { cleanUp } from '@catbird/api/jobs/clean-up'
 import { describe, expect, it } from 'vitest'
 import { commitFor, createConvo, newGroupId } from '../support/convo.ts'
 import { expectError } from '../support/expect-error.ts'
@@ -43,6 +44,20 @@ describe('getWelcome', () => {
     const answer = await bob.ok('getWelcome', { convoId })
     expect(answer.keyPackageHash).toBe(device.hash)
     expect(await device.join(answer.welcome)).toBe(1)
+  })
+
+  it('still says that a Welcome was confirmed when the clean-up has deleted its bytes, and no other bytes', async () => {
+    const [alice, bob, carol] = people('alice', 'bob', 'carol')
+    const welcomeMessage = base64(await welcomeFor(await newDevice(bob.did)))
+    const convoId = await createConvo(alice, { initialMembers: [bob.did, carol.did], welcomeMessage })
+    await bob.ok('confirmWelcome', { convoId, success: true })
+    await cleanUp(sql())
+    expect(await carol.ok('getWelcome', { convoId })).toMatchObject({ welcome: welcomeMessage })
+    await carol.ok('confirmWelcome', { convoId, success: true })
+    const { welcomes } = await cleanUp(sql())
+    expect(welcomes).toBeGreaterThan(0)
+    expectError(await carol.call('getWelcome', { convoId }), 'WelcomeConsumed')
+    expect(await sql()`select from welcome_bytes where convo_id = ${convoId}`).toHaveLength(0)
   })
 
   it('does not need the key package any more', async () => {

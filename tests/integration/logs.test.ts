@@ -9,6 +9,33 @@ import { useServer } from '../support/use-server.ts'
 
 type Line = Record<string, unknown>
 
+describe.each(MODES)('logs, $name', ({ env }) => {
+  const { people, server } = useServer(env)
+  const find = (message: string | RegExp): Line[] =>
+    server().logs.filter(({ msg }) =>
+      typeof message === 'string' ? msg === message : message.test(String(msg)),
+    )
+
+  it('tell each epoch advance and each conflict with the id of the request', async () => {
+    const [alice] = people('alice')
+    const convoId = await createConvo(alice, { epoch: 0 })
+    const commit = async (epoch: number) => {
+      const input = { convoId, didList: [], commit: commitFor(convoId, epoch) }
+      const { headers } = await alice.call('addMembers', input)
+      return headers.get('x-request-id')
+    }
+    const [advanced, refused] = [await commit(0), await commit(0)]
+    expect(advanced).toBeTruthy()
+    await eventually('the lines', () => find(/Epoch conflict/).some((line) => line.convoId === convoId))
+    expect(find(`Conversation ${convoId} advanced to epoch 1`)).toMatchObject([
+      { level: 'INFO', requestId: advanced },
+    ])
+    expect(find(`Epoch conflict in conversation ${convoId}`)).toMatchObject([
+      { level: 'INFO', requestId: refused, serverEpoch: 1, expectedEpoch: 0 },
+    ])
+  })
+})
+
 describe('logs of actors', () => {
   const { people, server } = useServer({ SHARD_COUNT: '2', ACTOR_IDLE_MS: '300' })
   const find = (message: string | RegExp): Line[] =>
@@ -33,25 +60,6 @@ describe('logs of actors', () => {
       'a second start',
       () => find(`Successfully spawned actor for conversation ${convoId}`).length === 2,
     )
-  })
-
-  it('tell each epoch advance and each conflict with the id of the request', async () => {
-    const [alice] = people('alice')
-    const convoId = await createConvo(alice, { epoch: 0 })
-    const commit = async (epoch: number) => {
-      const input = { convoId, didList: [], commit: commitFor(convoId, epoch) }
-      const { headers } = await alice.call('addMembers', input)
-      return headers.get('x-request-id')
-    }
-    const [advanced, refused] = [await commit(0), await commit(0)]
-    expect(advanced).toBeTruthy()
-    await eventually('the lines', () => find(/Epoch conflict/).some((line) => line.convoId === convoId))
-    expect(find(`Conversation ${convoId} advanced to epoch 1`)).toMatchObject([
-      { level: 'INFO', requestId: advanced },
-    ])
-    expect(find(`Epoch conflict in conversation ${convoId}`)).toMatchObject([
-      { level: 'INFO', requestId: refused, serverEpoch: 1, expectedEpoch: 0 },
-    ])
   })
 
   it('do not flood: lines of one kind are capped in each second and the rest is counted', async () => {

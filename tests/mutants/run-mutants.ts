@@ -1,111 +1,93 @@
-// Usage: node tests/mutants/run-mutants.ts [words]
-// Plants one fault at a time in a copy of the workspace and runs the tests that must notice it. Fails when a fault
-// survives, when its place in the code is not found, or when its tests fail without it. With words: only the faults
-// whose names contain them.
+// Usage: npm run mutants [-- --only <pattern>]
+// Plants faults, one at a time, in a copy of the workspace and runs the test that must notice each.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { startTemporaryPostgres } from '@catbird/api/database/temporary-postgres'
-import { DECISION_MUTANTS } from './decision-mutants.ts'
-import { ENGINE_MUTANTS } from './engine-mutants.ts'
-import { FRONT_MUTANTS } from './front-mutants.ts'
 import { applyEdits, type Killer, type Mutant } from './mutant.ts'
+import { MUTANTS } from './mutants.ts'
 import { type KillerRun, runKiller } from './run-killer.ts'
-import { STORE_MUTANTS } from './store-mutants.ts'
 import { copyWorkspace } from './workspace-copy.ts'
 
-/** Copies of the workspace, each with one fault at a time. */
-const COPIES = 2
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const words = process.argv.slice(2).join(' ')
-const mutants = [...DECISION_MUTANTS, ...ENGINE_MUTANTS, ...STORE_MUTANTS, ...FRONT_MUTANTS].filter(
-  ({ name }) => name.includes(words),
-)
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+const { only } = parseArgs({ options: { only: { type: 'string' } } }).values
+const chosen = MUTANTS.filter(({ name }) => !only || new RegExp(only, 'i').test(name))
 
-process.exitCode = isEverythingPlaced() && (await run()) ? 0 : 1
+process.exitCode = (await runAll(chosen)) ? 0 : 1
 
-function isEverythingPlaced(): boolean {
-  const errors = mutants.flatMap((mutant) => {
-    try {
-      applyEdits(readFileSync(join(root, mutant.file), 'utf8'), mutant)
-      return []
-    } catch (error) {
-      return [`${mutant.name}: ${(error as Error).message}`]
-    }
-  })
-  for (const error of errors) console.log(error)
-  return errors.length === 0
-}
-
-async function run(): Promise<boolean> {
+async function runAll(mutants: Mutant[]): Promise<boolean> {
+  if (mutants.length === 0) throw new Error(`no fault is named like ${only}`)
+  for (const mutant of mutants) applyEdits(readFileSync(join(root, mutant.file), 'utf8'), mutant)
+  const copy = copyWorkspace(root)
+  const removeCopy = () => rmSync(copy, { recursive: true, force: true })
+  process.once('exit', removeCopy)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
   const report = (details: object, message: string) => console.error(message, details)
   const database = await startTemporaryPostgres(
     { info: () => {}, warn: report, error: report },
     { max_connections: '300' },
   )
-  const copies = Array.from({ length: COPIES }, () => copyWorkspace(root))
   try {
-    return (await areKillersSound(copies, database.url)) && (await areAllFound(copies, database.url))
+    return (await killersPass(copy, mutants, database.url)) && (await allDie(copy, mutants, database.url))
   } finally {
-    for (const copy of copies) rmSync(copy, { recursive: true, force: true })
     await database.stop()
+    removeCopy()
+    process.off('exit', removeCopy)
   }
 }
 
-/** A test that fails without the fault, or whose name matches nothing, finds nothing. */
-async function areKillersSound(copies: string[], databaseUrl: string): Promise<boolean> {
+/** Without a fault every killer passes: what fails anyway kills nothing. */
+async function killersPass(copy: string, mutants: Mutant[], databaseUrl: string): Promise<boolean> {
   const killers = new Map(mutants.map(({ killer }) => [JSON.stringify(killer), killer]))
-  let isSound = true
-  await inParallel(copies, [...killers.values()], async (copy, killer) => {
+  console.log(`${killers.size} tests without a fault`)
+  let isGood = true
+  for (const killer of killers.values()) {
     const { outcome, detail } = await runKiller(copy, killer, databaseUrl)
-    if (outcome === 'passed') return
-    isSound = false
-    console.log(`without any fault ${describe(killer)}: ${outcome}, ${detail}`)
-  })
-  return isSound
+    if (outcome === 'passed') continue
+    isGood = false
+    console.log(`${outcome.toUpperCase()}  ${describe(killer)}: ${detail}`)
+  }
+  return isGood
 }
 
-async function areAllFound(copies: string[], databaseUrl: string): Promise<boolean> {
+async function allDie(copy: string, mutants: Mutant[], databaseUrl: string): Promise<boolean> {
+  const width = Math.max(...mutants.map(({ name }) => name.length))
+  const line = (...[name, killedBy, seconds]: [string, string, string]) =>
+    console.log(`${name.padEnd(width)} | ${killedBy} | ${seconds}`)
+  line('fault', 'killed by', 'seconds')
+  const startedMs = performance.now()
   const survivors: string[] = []
-  await inParallel(copies, mutants, async (copy, mutant) => {
-    const found = await plant(copy, mutant, databaseUrl)
-    const isFound = found.outcome === 'failed' || found.outcome === 'timeout'
-    if (!isFound)
-      survivors.push(`${mutant.name} (${mutant.file}), ${describe(mutant.killer)}: ${found.outcome}`)
-    const verdict = isFound ? 'found' : 'SURVIVED'
-    console.log(
-      `${verdict.padEnd(8)} ${mutant.name.padEnd(72)} ${found.seconds.toFixed(1)} s  ${found.detail}`,
-    )
-  })
-  console.log(`\n${mutants.length} faults, ${mutants.length - survivors.length} found`)
-  for (const survivor of survivors) console.log(`SURVIVED: ${survivor}`)
+  for (const mutant of mutants) {
+    const run = await runMutant(copy, mutant, databaseUrl)
+    const isKilled = run.outcome === 'failed' || run.outcome === 'timeout'
+    if (!isKilled) survivors.push(mutant.name)
+    line(mutant.name, isKilled ? verdict(mutant.killer, run) : faultyRun(run), run.seconds.toFixed(1))
+  }
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(0)
+  console.log(`${mutants.length - survivors.length} killed, ${survivors.length} survived, ${seconds} s`)
   return survivors.length === 0
 }
 
-async function plant(copy: string, mutant: Mutant, databaseUrl: string): Promise<KillerRun> {
+async function runMutant(copy: string, mutant: Mutant, databaseUrl: string): Promise<KillerRun> {
   const path = join(copy, mutant.file)
-  const source = readFileSync(path, 'utf8')
-  writeFileSync(path, applyEdits(source, mutant))
+  const original = readFileSync(path, 'utf8')
+  writeFileSync(path, applyEdits(original, mutant))
   try {
     return await runKiller(copy, mutant.killer, databaseUrl)
   } finally {
-    writeFileSync(path, source)
+    writeFileSync(path, original)
   }
+}
+
+function verdict({ test }: Killer, { outcome, detail }: KillerRun): string {
+  return outcome === 'timeout' ? `TIMEOUT of ${test}` : `${test}: ${detail}`
+}
+
+function faultyRun({ outcome, detail }: KillerRun): string {
+  return outcome === 'passed' ? 'SURVIVED' : `BROKEN: ${detail}`
 }
 
 function describe({ test, filter }: Killer): string {
-  return filter === undefined ? test : `${test} -t "${filter}"`
-}
-
-/** Each copy takes the next item as soon as it is free. */
-async function inParallel<T>(
-  copies: string[],
-  items: T[],
-  work: (copy: string, item: T) => Promise<void>,
-): Promise<void> {
-  let next = 0
-  const takeAll = async (copy: string) => {
-    while (next < items.length) await work(copy, items[next++]!)
-  }
-  await Promise.all(copies.map(takeAll))
+  return filter ? `${test}, ${filter}` : test
 }

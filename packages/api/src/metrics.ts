@@ -1,4 +1,3 @@
-import { CommandMetrics, type Executor as ExecutorName } from '@catbird/shared/metrics'
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 export type FrontMetricsOptions = { rolloutPercent: number; isReady: () => boolean }
@@ -6,7 +5,6 @@ export type FrontMetricsOptions = { rolloutPercent: number; isReady: () => boole
 /** The front's own metrics; those of the shards are merged with them at each scrape. */
 export class FrontMetrics {
   readonly registry = new Registry()
-  readonly direct: CommandMetrics
   readonly shardUp: Gauge<'shard'>
   readonly shardScrapeOk: Gauge<'shard'>
   readonly shardUtilization: Gauge<'shard'>
@@ -20,7 +18,6 @@ export class FrontMetrics {
   constructor({ rolloutPercent, isReady }: FrontMetricsOptions) {
     const registers = [this.registry]
     collectDefaultMetrics({ register: this.registry })
-    this.direct = new CommandMetrics(this.registry, 'direct' satisfies ExecutorName)
     this.#requests = new Counter({
       name: 'http_requests_total',
       help: 'XRPC requests answered.',

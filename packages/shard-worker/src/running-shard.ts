@@ -3,13 +3,12 @@ import type { MessagePort } from 'node:worker_threads'
 import { systemClock } from '@catbird/shared/clock'
 import type { Reply } from '@catbird/shared/commands'
 import { newEntryId } from '@catbird/shared/ids'
-import { ACTOR_TYPE } from '@catbird/shared/metrics'
 import type { FromShard, LogLine, ShardSettings, ShardStatus, ToShard } from '@catbird/shared/shard-protocol'
 import { Gauge, Registry } from 'prom-client'
 import type { Actor } from './engine/actor.ts'
 import { Shard } from './engine/shard.ts'
 import { PgStore } from './store/pg-store.ts'
-import { ShardTelemetry } from './telemetry.ts'
+import { ACTOR_TYPE, ShardTelemetry } from './telemetry.ts'
 
 const SWEEP_MS = 1000
 const MAILBOX_BYTES = 64 * 2 ** 20

@@ -1,12 +1,15 @@
 import type { Clock } from '@catbird/shared/clock'
+import { CommandTelemetry } from '@catbird/shared/command-telemetry'
 import type { Reply } from '@catbird/shared/commands'
-import { ACTOR_TYPE, CommandMetrics } from '@catbird/shared/metrics'
+import { LogCap } from '@catbird/shared/log-cap'
 import type { LogLine } from '@catbird/shared/shard-protocol'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { ConvoState } from './conversation/state.ts'
 import type { DropReason, RestartReason, StopReason, Telemetry } from './engine/telemetry.ts'
-import { LogCap } from './log-cap.ts'
 import type { StoreFailure } from './store/store.ts'
+
+/** The one kind of actor that there is; a label, since dashboards of this family select by it. */
+export const ACTOR_TYPE = 'conversation_actor'
 
 /** A batch that takes longer is worth a line. */
 const SLOW_BATCH_SECONDS = 0.25
@@ -15,7 +18,7 @@ type CommandInfo = Parameters<Telemetry['commandDone']>[0]
 
 /** The engine's telemetry as Prometheus metrics and log lines. */
 export class ShardTelemetry implements Telemetry {
-  readonly #commands: CommandMetrics
+  readonly #commands: CommandTelemetry
   readonly #log: LogCap
   readonly #spawns: Counter<'actor_type'>
   readonly #stops: Counter<'actor_type' | 'reason'>
@@ -32,8 +35,8 @@ export class ShardTelemetry implements Telemetry {
   constructor(registry: Registry, shard: number, clock: Clock, write: (line: LogLine) => void) {
     const registers = [registry]
     this.#shard = { shard: String(shard) }
-    this.#commands = new CommandMetrics(registry, 'actor')
     this.#log = new LogCap(clock, write)
+    this.#commands = new CommandTelemetry(registry, 'actor', this.#log)
     this.#spawns = new Counter({
       name: 'actor_spawns_total',
       help: 'Actors started.',
@@ -127,27 +130,13 @@ export class ShardTelemetry implements Telemetry {
     this.#log.line('drop', 'warn', `ConversationActor ${convoId} dropped a command`, { convoId, reason })
   }
 
-  commandDone({ type, convoId, requestId }: CommandInfo, reply: Reply, seconds: number): void {
-    this.#commands.commandDone(type, reply, seconds)
-    this.#messages.observe({ actor_type: ACTOR_TYPE, message_type: type }, seconds)
-    if (reply.ok || reply.refusal.error !== 'EpochMismatch') return
-    const { serverEpoch, expectedEpoch } = reply.refusal.details ?? {}
-    this.#log.line('conflict', 'info', `Epoch conflict in conversation ${convoId}`, {
-      convoId,
-      requestId,
-      command: type,
-      serverEpoch: Number(serverEpoch),
-      expectedEpoch: Number(expectedEpoch),
-    })
+  commandDone(command: CommandInfo, reply: Reply, seconds: number): void {
+    this.#commands.commandDone(command, reply, seconds)
+    this.#messages.observe({ actor_type: ACTOR_TYPE, message_type: command.type }, seconds)
   }
 
   epochAdvanced(convoId: string, epoch: number, seconds: number, requestId: string): void {
-    this.#commands.epochAdvanced(seconds)
-    this.#log.line('epoch', 'info', `Conversation ${convoId} advanced to epoch ${epoch}`, {
-      convoId,
-      epoch,
-      requestId,
-    })
+    this.#commands.epochAdvanced(convoId, epoch, seconds, requestId)
   }
 
   batchWritten(rows: number, seconds: number): void {

@@ -102,7 +102,6 @@ const DAMAGES: [string, Rule[], ...string[]][] = [
   [
     'a Welcome without bytes',
     ['welcome_incomplete'],
-    'alter table welcomes drop constraint welcomes_entry_id_fkey',
     `delete from welcome_bytes b using log l where l.entry_id = b.entry_id and l.convo_id = '${TRACKED}' and l.n = 5`,
   ],
   ['a Welcome lost', ['welcome_incomplete'], `delete from welcomes ${ROW} 5`],

@@ -29,7 +29,8 @@ export async function readWelcomes(
           select from log e
           where e.convo_id = w.convo_id and e.n between w.n - 2 and w.n - 1 and e.entry_id = w.entry_id
             and e.kind in ('created', 'commit')) as "isUnfounded",
-      (b.convo_id = w.convo_id and octet_length(b.bytes) > 0) is not true as "lacksBytes",
+      w.consumed_at is null and w.withdrawn_n is null
+        and (b.convo_id = w.convo_id and octet_length(b.bytes) > 0) is not true as "lacksBytes",
       w.withdrawn_n is not null and (w.withdrawn_n > w.n and x.kind in ('commit', 'left', 'welcome')) is not true
         as "isWithdrawnByNothing",
       k.hash is not null and k.created_at <= w.created_at and not k.last_resort

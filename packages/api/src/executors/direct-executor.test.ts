@@ -1,7 +1,7 @@
 import type { LockedResult } from '@catbird/shard-worker/store/store'
 import { StoreError } from '@catbird/shard-worker/store/store'
+import type { CommandTelemetry } from '@catbird/shared/command-telemetry'
 import type { Command, Reply } from '@catbird/shared/commands'
-import type { CommandMetrics } from '@catbird/shared/metrics'
 import { pino } from 'pino'
 import { describe, expect, it } from 'vitest'
 import { DirectExecutor } from './direct-executor.ts'
@@ -26,9 +26,9 @@ function createExecutor(limits: { maxRunning?: number; queueLimit?: number } = {
         running.push(run)
       }),
   }
-  const metrics = { commandDone: () => {}, epochAdvanced: () => {} } as unknown as CommandMetrics
+  const telemetry = { commandDone: () => {}, epochAdvanced: () => {} } as unknown as CommandTelemetry
   const log = pino({ enabled: false })
-  const options = { store, clock, newId: () => 'id', metrics, log, maxRunning: 2, queueLimit: 10 }
+  const options = { store, clock, newId: () => 'id', telemetry, log, maxRunning: 2, queueLimit: 10 }
   const executor = new DirectExecutor({ ...options, ...limits })
   const execute = (convoId: string, requestId: string, deadlineMs = 1000) =>
     executor.execute({ convoId, requestId, deadlineMs } as Command)

@@ -1,9 +1,9 @@
 import { refusedByStore } from '@catbird/shard-worker/store/failures'
 import { type Store, StoreError } from '@catbird/shard-worker/store/store'
 import type { Clock } from '@catbird/shared/clock'
+import type { CommandTelemetry } from '@catbird/shared/command-telemetry'
 import { type Command, type Reply, refused } from '@catbird/shared/commands'
 import type { NewId } from '@catbird/shared/ids'
-import type { CommandMetrics } from '@catbird/shared/metrics'
 import type { Logger } from 'pino'
 import type { Executor } from './executor.ts'
 
@@ -13,7 +13,7 @@ export type DirectExecutorOptions = {
   store: Pick<Store, 'executeLocked'>
   clock: Clock
   newId: NewId
-  metrics: CommandMetrics
+  telemetry: CommandTelemetry
   log: Logger
   /** Commands that run at once: each holds a connection. */
   maxRunning: number
@@ -82,7 +82,7 @@ export class DirectExecutor implements Executor {
     const waiting = queue[0]!
     const reply = await this.#run(waiting)
     const seconds = (this.#options.clock.now() - waiting.arrivedAtMs) / 1000
-    this.#options.metrics.commandDone(waiting.command.type, reply, seconds)
+    this.#options.telemetry.commandDone(waiting.command, reply, seconds)
     waiting.settle(reply)
     queue.shift()
     if (queue.length > 0) this.#ready.push(convoId)
@@ -90,14 +90,16 @@ export class DirectExecutor implements Executor {
   }
 
   async #run({ command, entryId, arrivedAtMs }: Waiting): Promise<Reply> {
-    const { store, clock, metrics, log } = this.#options
+    const { store, clock, telemetry, log } = this.#options
     if (command.deadlineMs <= clock.now()) {
       return refused('Overloaded', 'the deadline passed before this command ran')
     }
     try {
       const { reply, change } = await store.executeLocked(command, entryId)
       for (const { event } of change?.rows ?? []) {
-        if (event.kind === 'commit') metrics.epochAdvanced((clock.now() - arrivedAtMs) / 1000)
+        if (event.kind !== 'commit') continue
+        const seconds = (clock.now() - arrivedAtMs) / 1000
+        telemetry.epochAdvanced(command.convoId, event.epoch, seconds, command.requestId)
       }
       return reply
     } catch (error) {

@@ -1,6 +1,8 @@
 import { PgStore } from '@catbird/shard-worker/store/pg-store'
 import { systemClock } from '@catbird/shared/clock'
+import { CommandTelemetry } from '@catbird/shared/command-telemetry'
 import { newEntryId } from '@catbird/shared/ids'
+import { LogCap } from '@catbird/shared/log-cap'
 import type { Sql } from '@catbird/shared/sql'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
@@ -40,11 +42,12 @@ export async function startExecutors(parts: ExecutorParts) {
     name: 'direct',
     readers: config.database.poolMax,
   })
+  const cappedLog = new LogCap(systemClock, ({ level, fields, message }) => log[level](fields, message))
   const direct = new DirectExecutor({
     store,
     clock: systemClock,
     newId: newEntryId,
-    metrics: metrics.direct,
+    telemetry: new CommandTelemetry(metrics.registry, 'direct', cappedLog),
     log,
     maxRunning: config.database.poolMax,
     queueLimit: config.actors.mailboxLimit,

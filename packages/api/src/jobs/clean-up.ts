@@ -10,6 +10,7 @@ export async function cleanUp(sql: Sql): Promise<Record<string, number>> {
   return {
     messages: await inChunks(() => deleteMessages(sql)),
     idempotency: await inChunks(() => deleteRecords(sql)),
+    welcomes: await inChunks(() => deleteWelcomeBytes(sql)),
     keyPackages: await inChunks(() => deleteKeyPackages(sql)),
   }
 }
@@ -36,6 +37,18 @@ async function deleteRecords(sql: Sql): Promise<number> {
   const { count } = await sql`
     delete from idempotency where (caller, method, key) in (
       select caller, method, key from idempotency where expires_at <= now()
+      limit ${CHUNK} for update skip locked)`
+  return count
+}
+
+/** Bytes that nobody will fetch again: every Welcome of theirs was confirmed or withdrawn. */
+async function deleteWelcomeBytes(sql: Sql): Promise<number> {
+  const { count } = await sql`
+    delete from welcome_bytes where entry_id in (
+      select entry_id from welcome_bytes b
+      where not exists (
+        select from welcomes w
+        where w.entry_id = b.entry_id and w.consumed_at is null and w.withdrawn_n is null)
       limit ${CHUNK} for update skip locked)`
   return count
 }

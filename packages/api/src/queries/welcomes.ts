@@ -10,7 +10,7 @@ export async function findWelcome(sql: Sql, key: WelcomeKey): Promise<Found | 'c
   const rows = await sql<{ key_package_hash: string; consumed: boolean; bytes: Buffer | null }[]>`
     select w.key_package_hash, w.consumed_at is not null as consumed,
       case when w.consumed_at is null then b.bytes end as bytes
-    from welcomes w join welcome_bytes b using (entry_id)
+    from welcomes w left join welcome_bytes b using (entry_id)
     where ${isKey(sql, key)} and w.withdrawn_n is null
     order by w.consumed_at is not null, w.failed_at nulls first, w.n desc
     limit 1`

@@ -106,7 +106,7 @@ function toRefusal(thrown: unknown, onFault: (fault: unknown) => void): Refusal 
   return refusal('InternalServerError', 'internal error')
 }
 
-const DATABASE_AWAY = /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|ENOTFOUND|EHOSTUNREACH|57P|57014|53300|08)/
+const DATABASE_AWAY = /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|ENOTFOUND|EHOSTUNREACH|57P|57014|53|08|3D000|28)/
 
 function isDatabaseAway(thrown: unknown): boolean {
   return thrown instanceof Error && 'code' in thrown && DATABASE_AWAY.test(String(thrown.code))

@@ -1,5 +1,5 @@
-import type { Clock } from '@catbird/shared/clock'
-import type { LogLine } from '@catbird/shared/shard-protocol'
+import type { Clock } from './clock.ts'
+import type { LogLine } from './shard-protocol.ts'
 
 /** Lines of one kind per second: enough to follow a conversation, too few to fill a disk. */
 const LINES_PER_SECOND = 20

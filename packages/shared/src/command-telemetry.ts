@@ -1,24 +1,25 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
 import type { CommandType, Reply } from './commands.ts'
+import type { LogCap } from './log-cap.ts'
 
-export type Executor = 'actor' | 'direct'
-
-/** The one kind of actor that there is; a label, since dashboards of this family select by it. */
-export const ACTOR_TYPE = 'conversation_actor'
+type Executor = 'actor' | 'direct'
+type CommandInfo = { type: CommandType; convoId: string; requestId: string }
 
 const CONFLICT_REASONS = ['commit_stale', 'commit_ahead', 'message_epoch'] as const
 
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-/** What both executors tell about commands and epochs, so that a roll-out can compare them. */
-export class CommandMetrics {
+/** What both executors tell about commands and epochs, in metrics and log lines, so that a roll-out can compare. */
+export class CommandTelemetry {
+  readonly #log: LogCap
   readonly #executor: Executor
   readonly #duration: Histogram<'executor' | 'command' | 'outcome'>
   readonly #epochs: Histogram<'executor'>
   readonly #conflicts: Counter<'executor' | 'reason'>
 
-  constructor(registry: Registry, executor: Executor) {
+  constructor(registry: Registry, executor: Executor, log: LogCap) {
     const registers = [registry]
+    this.#log = log
     this.#executor = executor
     this.#duration = new Histogram({
       name: 'conversation_command_duration_seconds',
@@ -44,23 +45,38 @@ export class CommandMetrics {
     for (const reason of CONFLICT_REASONS) this.#conflicts.inc({ executor, reason }, 0)
   }
 
-  commandDone(type: CommandType, reply: Reply, seconds: number): void {
+  commandDone(command: CommandInfo, reply: Reply, seconds: number): void {
+    const { type } = command
     const outcome = reply.ok ? 'accepted' : reply.refusal.error
     this.#duration.observe({ executor: this.#executor, command: type, outcome }, seconds)
-    if (!reply.ok && reply.refusal.error === 'EpochMismatch') {
-      this.#conflicts.inc({ executor: this.#executor, reason: conflictReason(type, reply.refusal.details) })
-    }
+    if (!reply.ok && reply.refusal.error === 'EpochMismatch') this.#conflict(command, reply.refusal.details)
   }
 
-  epochAdvanced(seconds: number): void {
+  epochAdvanced(convoId: string, epoch: number, seconds: number, requestId: string): void {
     this.#epochs.observe({ executor: this.#executor }, seconds)
+    this.#log.line('epoch', 'info', `Conversation ${convoId} advanced to epoch ${epoch}`, {
+      convoId,
+      epoch,
+      requestId,
+    })
+  }
+
+  #conflict({ type, convoId, requestId }: CommandInfo, details: Record<string, unknown> = {}): void {
+    this.#conflicts.inc({ executor: this.#executor, reason: conflictReason(type, details) })
+    this.#log.line('conflict', 'info', `Epoch conflict in conversation ${convoId}`, {
+      convoId,
+      requestId,
+      command: type,
+      serverEpoch: Number(details.serverEpoch),
+      expectedEpoch: Number(details.expectedEpoch),
+    })
   }
 }
 
 /** A commit that lost to another, one built too far ahead, or a message of another epoch. */
 function conflictReason(
   type: CommandType,
-  details: Record<string, unknown> = {},
+  details: Record<string, unknown>,
 ): (typeof CONFLICT_REASONS)[number] {
   if (type === 'sendMessage') return 'message_epoch'
   return Number(details.expectedEpoch) > Number(details.serverEpoch) ? 'commit_ahead' : 'commit_stale'

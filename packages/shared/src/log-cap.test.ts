@@ -1,6 +1,6 @@
-import type { LogLine } from '@catbird/shared/shard-protocol'
 import { describe, expect, it } from 'vitest'
 import { LogCap } from './log-cap.ts'
+import type { LogLine } from './shard-protocol.ts'
 
 describe('LogCap', () => {
   it('lets 20 lines of a kind through per second and then says how many it left out', () => {
