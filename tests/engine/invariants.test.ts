@@ -5,6 +5,8 @@ import { POISON } from './sim-transaction.ts'
 import type { WorldOptions } from './sim-world.ts'
 import { SteppedWorld } from './stepped-world.ts'
 
+// One list, longer than other files: the invariants in their order, found by the number that the code cites.
+
 let at: SteppedWorld
 
 /** A world in which the conversation exists: alice made it with bob, in epoch 0. */

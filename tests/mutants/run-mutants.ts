@@ -1,93 +1,99 @@
 // Usage: npm run mutants [-- --only <pattern>]
-// Plants faults, one at a time, in a copy of the workspace and runs the test that must notice each.
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+// Plants faults, one at a time, in a copy of the workspace and runs the test that must notice each. Fails when a
+// fault survives, when its place in the code is not found, or when its test fails without it.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { startTemporaryPostgres } from '@catbird/api/database/temporary-postgres'
 import { applyEdits, type Killer, type Mutant } from './mutant.ts'
 import { MUTANTS } from './mutants.ts'
-import { type KillerRun, runKiller } from './run-killer.ts'
-import { copyWorkspace } from './workspace-copy.ts'
+import type { KillerRun } from './run-killer.ts'
+import { Workbench } from './workbench.ts'
 
-const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
-const { only } = parseArgs({ options: { only: { type: 'string' } } }).values
-const chosen = MUTANTS.filter(({ name }) => !only || new RegExp(only, 'i').test(name))
+/** Faults that are tried at once, each in a copy of its own. */
+const COPIES = 2
 
-process.exitCode = (await runAll(chosen)) ? 0 : 1
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const { only = '' } = parseArgs({ options: { only: { type: 'string' } } }).values
+const mutants = MUTANTS.filter(({ name }) => new RegExp(only, 'i').test(name))
 
-async function runAll(mutants: Mutant[]): Promise<boolean> {
+process.exitCode = (await tryAll()) ? 0 : 1
+
+async function tryAll(): Promise<boolean> {
   if (mutants.length === 0) throw new Error(`no fault is named like ${only}`)
   for (const mutant of mutants) applyEdits(readFileSync(join(root, mutant.file), 'utf8'), mutant)
-  const copy = copyWorkspace(root)
-  const removeCopy = () => rmSync(copy, { recursive: true, force: true })
-  process.once('exit', removeCopy)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
   const report = (details: object, message: string) => console.error(message, details)
-  const database = await startTemporaryPostgres(
+  const server = await startTemporaryPostgres(
     { info: () => {}, warn: report, error: report },
     { max_connections: '300' },
   )
+  const benches: Workbench[] = []
   try {
-    return (await killersPass(copy, mutants, database.url)) && (await allDie(copy, mutants, database.url))
+    for (let i = 0; i < COPIES; i++) benches.push(await Workbench.create(root, server.url, i))
+    return (await killersPass(benches)) && (await allDie(benches))
   } finally {
-    await database.stop()
-    removeCopy()
-    process.off('exit', removeCopy)
+    for (const bench of benches) bench.remove()
+    await server.stop()
   }
 }
 
 /** Without a fault every killer passes: what fails anyway kills nothing. */
-async function killersPass(copy: string, mutants: Mutant[], databaseUrl: string): Promise<boolean> {
+async function killersPass(benches: Workbench[]): Promise<boolean> {
   const killers = new Map(mutants.map(({ killer }) => [JSON.stringify(killer), killer]))
-  console.log(`${killers.size} tests without a fault`)
   let isGood = true
-  for (const killer of killers.values()) {
-    const { outcome, detail } = await runKiller(copy, killer, databaseUrl)
-    if (outcome === 'passed') continue
+  await inParallel(benches, [...killers.values()], async (bench, killer) => {
+    const { outcome, detail } = await bench.run(killer)
+    if (outcome === 'passed') return
     isGood = false
-    console.log(`${outcome.toUpperCase()}  ${describe(killer)}: ${detail}`)
-  }
+    console.log(`without a fault ${describe(killer)} is ${outcome}: ${detail}`)
+  })
   return isGood
 }
 
-async function allDie(copy: string, mutants: Mutant[], databaseUrl: string): Promise<boolean> {
-  const width = Math.max(...mutants.map(({ name }) => name.length))
-  const line = (...[name, killedBy, seconds]: [string, string, string]) =>
-    console.log(`${name.padEnd(width)} | ${killedBy} | ${seconds}`)
-  line('fault', 'killed by', 'seconds')
+async function allDie(benches: Workbench[]): Promise<boolean> {
   const startedMs = performance.now()
-  const survivors: string[] = []
-  for (const mutant of mutants) {
-    const run = await runMutant(copy, mutant, databaseUrl)
+  const survivors: Mutant[] = []
+  printRow('fault', 'killed by', 'seconds')
+  await inParallel(benches, mutants, async (bench, mutant) => {
+    const run = await bench.runWithFault(mutant)
     const isKilled = run.outcome === 'failed' || run.outcome === 'timeout'
-    if (!isKilled) survivors.push(mutant.name)
-    line(mutant.name, isKilled ? verdict(mutant.killer, run) : faultyRun(run), run.seconds.toFixed(1))
-  }
+    if (!isKilled) survivors.push(mutant)
+    const verdict = isKilled ? killedBy(mutant.killer, run) : `NOT KILLED, its test is ${run.outcome}`
+    printRow(mutant.name, verdict, run.seconds.toFixed(1))
+  })
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(0)
-  console.log(`${mutants.length - survivors.length} killed, ${survivors.length} survived, ${seconds} s`)
+  console.log(`\n${mutants.length - survivors.length} of ${mutants.length} faults killed, ${seconds} s`)
+  for (const { name, file, killer } of survivors) {
+    console.log(`NOT KILLED: ${name} (${file}) by ${describe(killer)}`)
+  }
   return survivors.length === 0
 }
 
-async function runMutant(copy: string, mutant: Mutant, databaseUrl: string): Promise<KillerRun> {
-  const path = join(copy, mutant.file)
-  const original = readFileSync(path, 'utf8')
-  writeFileSync(path, applyEdits(original, mutant))
-  try {
-    return await runKiller(copy, mutant.killer, databaseUrl)
-  } finally {
-    writeFileSync(path, original)
-  }
+function printRow(...[name, verdict, seconds]: [string, string, string]): void {
+  const width = Math.max(...mutants.map((mutant) => mutant.name.length))
+  console.log(`${name.padEnd(width)} | ${verdict} | ${seconds}`)
 }
 
-function verdict({ test }: Killer, { outcome, detail }: KillerRun): string {
-  return outcome === 'timeout' ? `TIMEOUT of ${test}` : `${test}: ${detail}`
-}
-
-function faultyRun({ outcome, detail }: KillerRun): string {
-  return outcome === 'passed' ? 'SURVIVED' : `BROKEN: ${detail}`
+function killedBy({ test }: Killer, { outcome, detail }: KillerRun): string {
+  const file = test.split('/').at(-1)
+  return outcome === 'timeout' ? `TIMEOUT of ${file}: ${detail}` : `${file}: ${detail}`
 }
 
 function describe({ test, filter }: Killer): string {
-  return filter ? `${test}, ${filter}` : test
+  return filter === undefined ? test : `${test} -t "${filter}"`
+}
+
+/** Each bench takes the next item as soon as it is free. */
+async function inParallel<T>(
+  benches: Workbench[],
+  items: T[],
+  work: (bench: Workbench, item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0
+  const takeAll = async (bench: Workbench) => {
+    while (next < items.length) await work(bench, items[next++]!)
+  }
+  await Promise.all(benches.map(takeAll))
 }

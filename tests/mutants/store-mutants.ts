@@ -142,10 +142,10 @@ export const STORE_MUTANTS: Mutant[] = [
     killer: writeMembership('loads members in the order of standing'),
   },
   {
-    name: 'an entry without bytes is named as the commit that won',
+    name: 'the commit before the one that won is named',
     file: `${STORE}/inspect.ts`,
-    find: "and k.kind = 'commit' and k.bytes is not null",
-    replace: "and k.kind = 'commit'",
+    find: 'winnerOf + 1',
+    replace: 'winnerOf',
     killer: writeMembership('names the real commit'),
   },
   {
@@ -200,8 +200,8 @@ export const STORE_MUTANTS: Mutant[] = [
   {
     name: 'a command under the lock has another time on each try',
     file: `${STORE}/run-locked.ts`,
-    find: 'executeLocked(transaction, command, context, onWrite)',
-    replace: 'executeLocked(transaction, command, { ...context, nowMs: Date.now() }, onWrite)',
+    find: 'tryOnce(transaction, command, context, sent, (write) => {',
+    replace: 'tryOnce(transaction, command, { ...context, nowMs: clock.now() }, sent, (write) => {',
     killer: invariant('G7 under the row lock'),
   },
   {

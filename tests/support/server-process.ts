@@ -57,6 +57,8 @@ function portOf(child: ChildProcess): Promise<number> {
     }, START_MS)
     child.once('exit', (code) => reject(new Error(`the server ended with code ${code}`)))
     createInterface({ input: child.stdout! }).on('line', (line) => {
+      // Faults of the server explain failures of the test.
+      if (line.includes('"level":"ERROR"')) console.error(line)
       const port = /^Serving on port (\d+)/.exec(messageOf(line))?.[1]
       if (!port) return
       clearTimeout(timer)

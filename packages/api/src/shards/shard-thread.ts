@@ -7,6 +7,7 @@ const WORKER = import.meta.resolve('@catbird/shard-worker/main')
 const START_MS = 15_000
 const CONTROL_MS = 1000
 const DESTROY_MS = 2000
+const LAST_WORDS_MS = 20
 
 /** One life of a shard's thread. A new life gets a new pool: a pool whose worker cannot load never settles. */
 export class ShardThread {
@@ -32,8 +33,10 @@ export class ShardThread {
     const { port1, port2 } = new MessageChannel()
     const thread = new ShardThread(pool, port1)
     pool.on('error', onDeath)
-    // The far end of the port dies with its thread, also when the pool says nothing.
-    port1.on('close', () => onDeath(new Error('the shard closed its port')))
+    // The far end of the port dies with its thread, also when the pool says nothing; what it says is worth a moment.
+    port1.on('close', () => {
+      setTimeout(() => onDeath(new Error('the thread ended')), LAST_WORDS_MS)
+    })
     try {
       await thread.#control({ type: 'start', settings, port: port2 }, START_MS, [port2])
       return thread
