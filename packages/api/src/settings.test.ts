@@ -12,4 +12,14 @@ describe('settings', () => {
     })
     expect(rows).toEqual(expected)
   })
+
+  it('are all in deploy/.env.example, commented out, each with its line', () => {
+    const example = readFileSync(new URL('../../../deploy/.env.example', import.meta.url), 'utf8')
+    const blocks = example.trim().split('\n\n').slice(1)
+    const expected = Object.entries(SETTINGS).map(([name, setting]) => {
+      const text = 'defaultText' in setting ? setting.defaultText : undefined
+      return `# ${setting.about}. Default: ${text ?? setting.default}\n#${name}=`
+    })
+    expect(blocks).toEqual(expected)
+  })
 })
