@@ -20,7 +20,10 @@ export function checkTables(world: ReplayedWorld, database: StoredDatabase, repo
 
 function checkHead(log: ConvoLog, database: StoredDatabase, report: Report): void {
   const head = database.heads.find(({ convoId }) => convoId === log.convoId)
-  if (!head) return report(`${log.convoId}: a log without a head`)
+  if (!head) {
+    report(`${log.convoId}: a log without a head`)
+    return
+  }
   const last = log.groups.at(-1)!
   if (head.version !== log.rows.at(-1)!.n) report(`${log.convoId}: head version ${head.version}`)
   if (!last.after) return

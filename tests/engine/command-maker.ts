@@ -12,8 +12,8 @@ import type { SimDatabase } from './sim-database.ts'
 import type { SimConvo, SimKeyPackage } from './sim-tables.ts'
 import { POISON } from './sim-transaction.ts'
 
-export const CONVOS = ['0a', '0b', '0c']
-export const DIDS = ['alice', 'bob', 'carol', 'dave', 'erin'].map((name) => `did:plc:${name}`)
+const CONVOS = ['0a', '0b', '0c']
+const DIDS = ['alice', 'bob', 'carol', 'dave', 'erin'].map((name) => `did:plc:${name}`)
 const STRANGERS = ['did:plc:mallory', 'did:plc:trent']
 const DEADLINE_MS = 120_000
 

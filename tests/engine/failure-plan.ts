@@ -10,7 +10,7 @@ export type FailureKind = 'unavailable' | 'rolledBack' | 'lost' | 'held' | 'neve
 export type CallName = 'load' | 'facts' | 'inspect' | 'write' | 'locked'
 
 export const WRITE_FAILURES: FailureKind[] = ['unavailable', 'rolledBack', 'lost', 'held', 'never']
-export const READ_FAILURES: FailureKind[] = ['unavailable', 'lost']
+const READ_FAILURES: FailureKind[] = ['unavailable', 'lost']
 
 /** Asked once for each call of each owner, in order. */
 export type FailurePlan = (owner: string, call: CallName) => FailureKind | undefined
@@ -18,5 +18,3 @@ export type FailurePlan = (owner: string, call: CallName) => FailureKind | undef
 export function kindsFor(call: CallName): FailureKind[] {
   return call === 'write' || call === 'locked' ? WRITE_FAILURES : READ_FAILURES
 }
-
-export const NO_FAILURES: FailurePlan = () => undefined

@@ -20,11 +20,29 @@ export function matchRows(
   )
   const owners = new Map<string | Exchange, RowGroup>()
   for (const { groups } of logs.values()) {
+    const active = new Set<string>()
     for (const group of groups) {
-      group.owner = findOwner(group, unknown, recorded, owners, report)
+      const isOpen = (exchange: Exchange) => {
+        return !owners.has(exchange) && mayHaveWritten(group, exchange.command, active)
+      }
+      group.owner = findOwner(group, unknown.filter(isOpen), recorded, report)
       if (group.owner) claim(group, group.owner, owners, report)
+      for (const { removed = [], added = [] } of group.rows) {
+        for (const did of removed) active.delete(did)
+        for (const did of added) active.add(did)
+      }
     }
   }
+}
+
+/** For commands that nobody was answered: without bytes, only the members whom they move tell them apart. */
+function mayHaveWritten(group: RowGroup, command: Command, active: Set<string>): boolean {
+  if (command.convoId !== group.convoId || !fits(group, command)) return false
+  const { entry } = group
+  if (!entry || entry.bytes) return true
+  if (command.type === 'leaveConvo') return String(entry.removed) === command.target
+  const newcomers = 'dids' in command ? command.dids.filter((did) => !active.has(did)) : []
+  return String(entry.added) === String([...new Set(newcomers)])
 }
 
 function findAnswered(exchange: Exchange, logs: Map<string, ConvoLog>, report: Report): void {
@@ -71,7 +89,7 @@ function fits({ rows, entry }: RowGroup, command: Command): boolean {
         (command.message === undefined || command.message.id === entry.messageId)
       )
     case 'leaveConvo':
-      if (command.target === command.caller) return first.kind === 'left'
+      if (command.target === command.caller) return first.kind === 'left' && !command.commit
       return entry?.kind === 'commit' && isSame(entry.bytes, command.commit?.bytes) && !entry.added?.length
     case 'addMembers':
       return entry?.kind === 'commit' && isSame(entry.bytes, command.commit?.bytes) && !entry.removed?.length
@@ -84,9 +102,8 @@ function isSame(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
 
 function findOwner(
   group: RowGroup,
-  unknown: Exchange[],
+  open: Exchange[],
   recorded: Map<string, string>,
-  owners: Map<string | Exchange, RowGroup>,
   report: Report,
 ): Exchange | undefined {
   const { answered, rows } = group
@@ -100,12 +117,12 @@ function findOwner(
         idempotency.contentHash
     return invokedAt <= (first.committedAt ?? Number.POSITIVE_INFINITY) && isRecorded
   }
-  const open = unknown.filter(
-    (exchange) =>
-      exchange.command.convoId === group.convoId && !owners.has(exchange) && fits(group, exchange.command),
-  )
   const related = answered.length === 0 ? open : open.filter((a) => answered.some((b) => isRepeat(a, b)))
-  const owner = [...answered, ...related].filter(isOwner).sort((a, b) => a.invokedAt - b.invokedAt)[0]
+  // A recorded key is sure to belong to somebody; otherwise the first who asked.
+  const keyless = ({ command }: Exchange) => Number(!command.idempotency)
+  const owner = [...answered, ...related]
+    .filter(isOwner)
+    .sort((a, b) => keyless(a) - keyless(b) || a.invokedAt - b.invokedAt)[0]
   if (!owner) {
     report(
       `${group.convoId} n=${first.n}: nobody whose request was before it asked for ${first.kind} by ${first.sender}`,

@@ -1,6 +1,7 @@
 import { DirectExecutor, type DirectExecutorOptions } from '@catbird/api/executors/direct-executor'
 import type { Policy } from '@catbird/shard-worker/conversation/decision'
-import { Shard, type ShardLimits } from '@catbird/shard-worker/engine/shard'
+import { Shard } from '@catbird/shard-worker/engine/shard'
+import type { ShardLimits } from '@catbird/shard-worker/engine/shard-options'
 import type { Telemetry } from '@catbird/shard-worker/engine/telemetry'
 import type { Clock } from '@catbird/shared/clock'
 import type { Command, Reply } from '@catbird/shared/commands'
@@ -14,7 +15,7 @@ import type { SimKeyPackage } from './sim-tables.ts'
 
 export const POLICY: Policy = { maxMembers: 6, messageEpochWindow: 0, messageTtlMs: 30 * 86_400_000 }
 
-export const LIMITS: ShardLimits = {
+const LIMITS: ShardLimits = {
   mailboxCommands: 1000,
   mailboxBytes: 2 ** 20,
   maxResident: 2,
@@ -25,7 +26,10 @@ export const LIMITS: ShardLimits = {
 
 /** What of a direct executor's surroundings matters here: that nothing fails unforeseen. */
 const SILENT: Pick<DirectExecutorOptions, 'telemetry' | 'log'> = {
-  telemetry: { commandDone: () => {}, epochAdvanced: () => {} } as unknown as DirectExecutorOptions['telemetry'],
+  telemetry: {
+    commandDone: () => {},
+    epochAdvanced: () => {},
+  } as unknown as DirectExecutorOptions['telemetry'],
   log: {
     error: (details: { err: unknown }) => {
       throw details.err

@@ -8,6 +8,7 @@ const SHARD_MAP = test(`${SHARED}/shard-map.test.ts`)
 const APPLICATION_MESSAGE = test(`${SHARED}/mls/application-message.test.ts`)
 const MLS_INPUT = test(`${API}/xrpc/mls-input.test.ts`)
 const DIRECT = test(`${API}/executors/direct-executor.test.ts`)
+const READ_POSITIONS = test(`${API}/queries/read-positions.test.ts`)
 const integration = (method: string, filter: string) => test(`tests/integration/${method}.test.ts`, filter)
 
 /** Where a command goes, what is let in, and what is read without a shard. */
@@ -122,14 +123,14 @@ export const FRONT_MUTANTS: Mutant[] = [
     file: `${API}/queries/read-positions.ts`,
     find: ' where cursors.seq < excluded.seq',
     replace: '',
-    killer: integration('updateCursor', 'never backwards'),
+    killer: READ_POSITIONS,
   },
   {
     name: 'of many positions at once the last one wins',
     file: `${API}/queries/read-positions.ts`,
     find: 'Math.max(seq, known?.seq ?? 0)',
     replace: 'seq',
-    killer: integration('updateCursor', 'the greatest of many at once'),
+    killer: READ_POSITIONS,
   },
   {
     name: 'a key package is handed to two',

@@ -161,6 +161,6 @@ export const GROUP_COMMIT_MUTANTS: Mutant[] = [
     file: `${ENGINE}/group-commit.ts`,
     find: 'if (open.length > 0) await this.#nameWinners(open)',
     replace: '',
-    killer: HISTORIES,
+    killer: GROUP_COMMIT,
   },
 ]

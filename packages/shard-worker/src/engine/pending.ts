@@ -14,6 +14,21 @@ export type Pending = {
   readonly settle: (reply: Reply) => void
 }
 
+export function createPending(
+  command: Command,
+  entryId: string,
+  arrivedAtMs: number,
+  onSettled: (reply: Reply) => void,
+): Pending {
+  let isSettled = false
+  const settle = (reply: Reply): void => {
+    if (isSettled) return
+    isSettled = true
+    onSettled(reply)
+  }
+  return { command, entryId, arrivedAtMs, lostGuards: 0, settle }
+}
+
 export function settleRefused(pending: Pending, error: ErrorName, message: string): void {
   pending.settle(refused(error, message))
 }

@@ -1,40 +1,20 @@
-import type { Clock } from '@catbird/shared/clock'
 import { type Command, type Reply, refused } from '@catbird/shared/commands'
 import type { ErrorName } from '@catbird/shared/errors'
-import type { NewId } from '@catbird/shared/ids'
 import { decide } from '../conversation/decide.ts'
-import type { Change, Policy, Refused } from '../conversation/decision.ts'
+import type { Change, Refused } from '../conversation/decision.ts'
 import { type Facts, NO_FACTS } from '../conversation/facts.ts'
 import type { ConvoState } from '../conversation/state.ts'
-import { refusedByStore } from '../store/failures.ts'
-import { type Store, StoreError } from '../store/store.ts'
+import { StoreError } from '../store/store.ts'
 import type { Actor } from './actor.ts'
 import { ActorRegistry } from './actor-registry.ts'
 import type { StagedUnit, Waiting } from './batch.ts'
 import { GroupCommit } from './group-commit.ts'
-import { type Pending, settleRefused } from './pending.ts'
+import { settleUnderLock } from './locked-run.ts'
+import { createPending, type Pending, settleRefused } from './pending.ts'
 import { RefusalConfirmer, type WaitingRefusal } from './refusal-confirmer.ts'
-import type { DropReason, RestartReason, Telemetry } from './telemetry.ts'
+import type { ShardOptions } from './shard-options.ts'
+import type { DropReason, RestartReason } from './telemetry.ts'
 import { readTurns, type Turn } from './turn.ts'
-
-export type ShardLimits = {
-  mailboxCommands: number
-  mailboxBytes: number
-  maxResident: number
-  idleMs: number
-  batchRows: number
-  batchBytes: number
-}
-
-export type ShardOptions = {
-  store: Store
-  clock: Clock
-  newId: NewId
-  random: () => number
-  policy: Policy
-  limits: ShardLimits
-  telemetry: Telemetry
-}
 
 /** Commands that one actor may have decided in its turn, so that a hot conversation cannot starve the others. */
 const TURN_COMMANDS = 32
@@ -130,16 +110,12 @@ export class Shard {
 
   #pending(command: Command, nowMs: number, resolve: (reply: Reply) => void): Pending {
     this.#inHand++
-    let isSettled = false
-    const settle = (reply: Reply): void => {
-      if (isSettled) return
-      isSettled = true
+    return createPending(command, this.#options.newId(), nowMs, (reply) => {
       this.#inHand--
       const seconds = (this.#options.clock.now() - nowMs) / 1000
       this.#options.telemetry.commandDone(command, reply, seconds)
       resolve(reply)
-    }
-    return { command, entryId: this.#options.newId(), arrivedAtMs: nowMs, lostGuards: 0, settle }
+    })
   }
 
   #drop(pending: Pending, reason: DropReason, error: ErrorName, message: string): void {
@@ -254,23 +230,12 @@ export class Shard {
   #runLocked(actor: Actor): void {
     const [pending] = actor.take(1) as [Pending]
     actor.isBlocked = true
-    void this.#executeLocked(pending).finally(() => {
+    const running = settleUnderLock(this.#options.store, pending, (change) => this.#onChange(pending, change))
+    void running.finally(() => {
       actor.isBlocked = false
       this.#restart(actor, 'guard_lost')
       this.#endTurn(actor)
     })
-  }
-
-  async #executeLocked(pending: Pending): Promise<void> {
-    const { command, entryId } = pending
-    try {
-      const { reply, change } = await this.#options.store.executeLocked(command, entryId)
-      if (change) this.#onChange(command, pending.arrivedAtMs, change)
-      pending.settle(reply)
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error
-      pending.settle(refusedByStore(error.failure))
-    }
   }
 
   #endTurn(actor: Actor): void {
@@ -289,14 +254,12 @@ export class Shard {
   #onWritten({ actor, waiting, changes }: StagedUnit): void {
     this.#announce(actor)
     const done = waiting.filter(({ outcome }) => 'answer' in outcome)
-    for (const [i, { pending }] of done.entries()) {
-      this.#onChange(pending.command, pending.arrivedAtMs, changes[i]!)
-    }
+    for (const [i, { pending }] of done.entries()) this.#onChange(pending, changes[i]!)
     this.#schedule(actor)
     this.#actors.release(actor)
   }
 
-  #onChange(command: Command, arrivedAtMs: number, change: Change): void {
+  #onChange({ command, arrivedAtMs }: Pending, change: Change): void {
     const { clock, telemetry } = this.#options
     const seconds = (clock.now() - arrivedAtMs) / 1000
     for (const { event } of change.rows) {
