@@ -55,8 +55,8 @@ export async function measureEngine(
 ): Promise<number> {
   const { store, shard } = openEngine(url)
   const load = new Workload(conversations)
-  for (const convoId of load.convoIds) void shard.submit(createCommand(convoId))
-  while (shard.inHand > 0) await systemClock.sleep(10)
+  for (const reply of await Promise.all(load.convoIds.map((id) => shard.submit(createCommand(id)))))
+    expectOk(reply)
   const perSecond = await runWorkers(workers, conversations, seconds, async (_, index) => {
     expectOk(await shard.submit(commandFor(kind, load, index)))
     if (kind === 'commit') load.advance(index)

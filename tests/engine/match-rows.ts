@@ -1,6 +1,6 @@
-import type { Answer, Command } from '@catbird/shared/commands'
+import type { Answer, Command, CreateConvoCommand } from '@catbird/shared/commands'
 import { type ConvoLog, describe, type RowGroup } from './convo-log.ts'
-import type { Exchange, StoredRecord } from './history.ts'
+import type { Exchange, StoredRecord, StoredRow } from './history.ts'
 
 type Report = (problem: string) => void
 
@@ -35,14 +35,23 @@ export function matchRows(
   }
 }
 
-/** For commands that nobody was answered: without bytes, only the members whom they move tell them apart. */
+/** For commands that were not answered: without bytes, only the members whom they move tell them apart. */
 function mayHaveWritten(group: RowGroup, command: Command, active: Set<string>): boolean {
   if (command.convoId !== group.convoId || !fits(group, command)) return false
-  const { entry } = group
+  const { entry, rows } = group
+  if (command.type === 'createConvo') return mayHaveCreated(rows, command)
   if (!entry || entry.bytes) return true
   if (command.type === 'leaveConvo') return String(entry.removed) === command.target
   const newcomers = 'dids' in command ? command.dids.filter((did) => !active.has(did)) : []
   return String(entry.added) === String([...new Set(newcomers)])
+}
+
+function mayHaveCreated(rows: StoredRow[], command: CreateConvoCommand): boolean {
+  const { caller, initialMembers, epoch, welcome } = command
+  const others = [...new Set(initialMembers)].filter((did) => did !== caller)
+  const joined = rows.find(({ kind }) => kind === 'joined')?.added ?? []
+  const implied = welcome && others.length > 0 ? 1 : 0
+  return rows[0]!.epoch === (epoch ?? implied) && String(joined) === String(others)
 }
 
 function findAnswered(exchange: Exchange, logs: Map<string, ConvoLog>, report: Report): void {

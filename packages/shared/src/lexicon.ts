@@ -8,7 +8,7 @@ import type { Input, Nsid, Params, ProcedureNsid, QueryNsid, WireBytes } from '.
 
 export { assertOutput } from './lexicon/check-output.ts'
 export { contentHash } from './lexicon/content-hash.ts'
-export { declaredErrors, isNsid, NSIDS } from './lexicon/documents.ts'
+export { declaredErrors, isNsid } from './lexicon/documents.ts'
 export type * from './lexicon/types.ts'
 
 /**

@@ -43,8 +43,7 @@ describe('ReadPositions', () => {
 
   it('has stored a position that came while a write was running', async () => {
     const first = positions.advance('carol', '0a', 1)
-    await Promise.resolve()
-    await Promise.resolve()
+    await new Promise((resolve) => setImmediate(resolve))
     await positions.advance('carol', '0a', 2)
     expect(await seqOf('carol')).toBe(2)
     await first

@@ -14,7 +14,7 @@ import { createPending, type Pending, settleRefused } from './pending.ts'
 import { RefusalConfirmer, type WaitingRefusal } from './refusal-confirmer.ts'
 import type { ShardOptions } from './shard-options.ts'
 import type { DropReason, RestartReason } from './telemetry.ts'
-import { readTurns, type Turn } from './turn.ts'
+import { type Obstacle, readTurns, type Turn } from './turn.ts'
 
 /** Commands that one actor may have decided in its turn, so that a hot conversation cannot starve the others. */
 const TURN_COMMANDS = 32
@@ -22,9 +22,6 @@ const TURN_COMMANDS = 32
 const TICK_ACTORS = 256
 /** After so many overtaken decisions a command runs under the row's lock (G13). */
 const MAX_LOST_GUARDS = 3
-
-/** Why a command cannot be decided now: its state must be read again, others must finish, it needs the lock. */
-type Obstacle = 'reread' | 'wait' | 'lock'
 
 /**
  * The actors of one shard and the tick that drives them: take commands from mailboxes in turn, read the states and
@@ -41,6 +38,7 @@ export class Shard {
   readonly #parked = new Set<Actor>()
   #isTicking = false
   #isStopping = false
+  /** Commands that are not answered yet. */
   #inHand = 0
 
   constructor(options: ShardOptions) {
@@ -67,11 +65,6 @@ export class Shard {
 
   get actors(): ActorRegistry {
     return this.#actors
-  }
-
-  /** Commands that are not answered yet. */
-  get inHand(): number {
-    return this.#inHand
   }
 
   /** Runs one command to its answer. Never rejects: what goes wrong is a refusal by name. */
@@ -286,8 +279,9 @@ export class Shard {
   #onStaleRefusal({ actor, pending, version }: WaitingRefusal): void {
     pending.lostGuards++
     const current = this.#actors.activate(actor.convoId, this.#options.clock.now())
-    const isStale = current.unsettledUnits === 0 && (current.state?.version ?? 0) === version
-    if (isStale && current.state !== undefined) this.#restart(current, 'refusal_stale')
+    const { state, unsettledUnits } = current
+    const isStale = state !== undefined && unsettledUnits === 0 && (state?.version ?? 0) === version
+    if (isStale) this.#restart(current, 'refusal_stale')
     current.putBack([pending])
     this.#schedule(current)
   }

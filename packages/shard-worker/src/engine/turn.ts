@@ -13,6 +13,9 @@ export type Turn = {
   claimed: Set<Pending>
 }
 
+/** Why a command cannot be decided now: its state must be read again, others must finish, it needs the lock. */
+export type Obstacle = 'reread' | 'wait' | 'lock'
+
 /** Reads all that the turns of a tick rest on: states not in memory first, then the facts of all commands. */
 export async function readTurns(store: Store, turns: Turn[]): Promise<void> {
   await readStates(store, turns)

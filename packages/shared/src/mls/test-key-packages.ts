@@ -29,7 +29,7 @@ export type TestClientOptions = {
   extensions?: Extension[]
 }
 
-export const currentLifetime: Lifetime = {
+const currentLifetime: Lifetime = {
   notBefore: BigInt(NOW_SECONDS - 3600),
   notAfter: BigInt(NOW_SECONDS + 86_400),
 }
