@@ -74,7 +74,7 @@ describe('G12 a shard that dies', () => {
     expect(health.checks.actors).toMatchObject({ status: 'degraded' })
     await waitUntilUp(1)
     const metrics = await (await fetch(`${server.url}/metrics`)).text()
-    expect(metrics).toMatch(/^shard_restarts_total\{shard="1",reason="crashed"\} 1$/m)
+    expect(metrics).toMatch(/^shard_restarts_total\{shard="1",reason="terminated"\} 1$/m)
     expect(metrics).toMatch(/^shard_up\{shard="1"\} 1$/m)
   })
 })

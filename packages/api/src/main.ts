@@ -16,7 +16,7 @@ async function main(): Promise<void> {
       process.exit(0)
     })
   } catch (error) {
-    log.fatal({ err: error }, error instanceof Error ? error.message : 'The server cannot start')
+    log.error({ err: error }, error instanceof Error ? error.message : 'The server cannot start')
     process.exitCode = 1
   }
 }

@@ -9,11 +9,10 @@ export async function currentIncarnation(sql: Sql): Promise<number> {
     ),
     added as (
       insert into incarnations (system_identifier, timeline) select system_identifier, timeline from life
-      on conflict (system_identifier, timeline) do nothing
+      -- Updates, since of two servers that start at once the second would neither insert nor see the row.
+      on conflict (system_identifier, timeline) do update set timeline = excluded.timeline
       returning incarnation
     )
-    select incarnation from added
-    union all
-    select incarnation from incarnations join life using (system_identifier, timeline)`
+    select incarnation from added`
   return row.incarnation
 }

@@ -98,7 +98,9 @@ export class ShardClient {
 
   /** Ends the thread without warning; like after a crash it is started again. */
   async terminate(): Promise<void> {
-    await this.#thread?.terminate()
+    const [life, thread] = [this.#life, this.#thread]
+    await thread?.terminate()
+    this.#onDeath(life, 'terminated', new Error('the thread was ended'))
   }
 
   async stop(deadlineMs: number): Promise<void> {
