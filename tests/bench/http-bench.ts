@@ -67,7 +67,11 @@ export class HttpBench {
       if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
       const index = i % this.#load.convoIds.length
       const request = this.#request(kind, i % this.#clients.length, index)
-      inFlight.push(request.then(() => histogram.recordValue(Math.round((performance.now() - dueMs) * 1000))))
+      inFlight.push(
+        request.then(() =>
+          histogram.recordValue(Math.max(0, Math.round((performance.now() - dueMs) * 1000))),
+        ),
+      )
     }
     await Promise.all(inFlight)
     const at = (percentile: number) => histogram.getValueAtPercentile(percentile) / 1000
