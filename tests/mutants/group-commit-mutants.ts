@@ -18,15 +18,16 @@ export const GROUP_COMMIT_MUTANTS: Mutant[] = [
   {
     name: 'a conversation has two writes in flight',
     file: `${ENGINE}/group-commit.ts`,
-    find: 'if (this.#running || this.#open.units.size === 0) return',
+    find: 'if (this.#inFlight || this.#open.units.size === 0) return',
     replace: 'if (this.#open.units.size === 0) return',
     killer: invariant('G2'),
   },
   {
     name: 'staged state stays after a lost guard',
     file: `${ENGINE}/group-commit.ts`,
-    find: 'actor.state = undefined\n    this.#options.onLost(actor, pendings, reason)',
-    replace: 'this.#options.onLost(actor, pendings, reason)\n    actor.state = unit.final',
+    find: 'actor.state = undefined\n      this.#options.onLost(actor, pendings, reason)',
+    replace:
+      'this.#options.onLost(actor, pendings, reason)\n      actor.state = units.find((unit) => unit.actor === actor)!.final',
     killer: invariant('G3'),
   },
   {
@@ -89,14 +90,14 @@ export const GROUP_COMMIT_MUTANTS: Mutant[] = [
     name: 'a lost connection counts as not written',
     file: `${ENGINE}/group-commit.ts`,
     find: 'this.#doubt(units, batch)',
-    replace: "for (const unit of units) this.#lose(unit, 'outcome_unknown')",
+    replace: "this.#lose(units, NOTHING, 'outcome_unknown')",
     killer: HISTORIES,
   },
   {
     name: 'a lost connection counts as written',
     file: `${ENGINE}/group-commit.ts`,
     find: 'this.#doubt(units, batch)',
-    replace: "return this.#settle(units, new Set(units.map(({ convoId }) => convoId)), 'outcome_unknown')",
+    replace: 'return this.#release(units, new Set(units.map(({ convoId }) => convoId)))',
     killer: HISTORIES,
   },
   {
@@ -144,8 +145,8 @@ export const GROUP_COMMIT_MUTANTS: Mutant[] = [
   {
     name: 'a batch that was rolled back counts as written',
     file: `${ENGINE}/group-commit.ts`,
-    find: "for (const unit of units) this.#lose(unit, 'batch_failed')",
-    replace: "await this.#settle(units, new Set(units.map(({ convoId }) => convoId)), 'batch_failed')",
+    find: "await this.#pause(1)\n        this.#lose(units, NOTHING, 'batch_failed')",
+    replace: 'this.#release(units, new Set(units.map(({ convoId }) => convoId)))',
     killer: HISTORIES,
   },
   {
@@ -159,7 +160,7 @@ export const GROUP_COMMIT_MUTANTS: Mutant[] = [
   {
     name: 'refusals do not name the commit that won',
     file: `${ENGINE}/group-commit.ts`,
-    find: 'if (open.length > 0) await this.#nameWinners(open)',
+    find: " || ('refusal' in outcome && outcome.winnerOf !== undefined)",
     replace: '',
     killer: GROUP_COMMIT,
   },

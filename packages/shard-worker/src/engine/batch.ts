@@ -1,6 +1,6 @@
 import type { Reply } from '@catbird/shared/commands'
 import type { Decision, Refused } from '../conversation/decision.ts'
-import type { InspectionKey, Unit } from '../store/store.ts'
+import type { Unit } from '../store/store.ts'
 import type { Actor } from './actor.ts'
 import { claimsOf, type Pending, packageClaim } from './pending.ts'
 
@@ -74,19 +74,6 @@ export class Batch {
     this.#rows = 0
     this.#bytes = 0
   }
-}
-
-export type Unnamed = { outcome: Refused; key: InspectionKey }
-
-/** Refusals that must still name the commit that won their epoch. */
-export function unnamed(units: StagedUnit[]): Unnamed[] {
-  return units.flatMap(({ convoId, waiting }) =>
-    waiting.flatMap(({ outcome, isLate }) =>
-      'refusal' in outcome && outcome.winnerOf !== undefined && !isLate
-        ? [{ outcome, key: { convoId, winnerOf: outcome.winnerOf } }]
-        : [],
-    ),
-  )
 }
 
 export function replyTo(waiting: Waiting): Reply {

@@ -1,7 +1,6 @@
 import type { Clock } from '@catbird/shared/clock'
 import type { ErrorName } from '@catbird/shared/errors'
 import type { Refused } from '../conversation/decision.ts'
-import { withWinner } from '../conversation/epoch.ts'
 import type { Facts } from '../conversation/facts.ts'
 import { type Store, StoreError, type Unit } from '../store/store.ts'
 import type { Actor } from './actor.ts'
@@ -11,8 +10,6 @@ import {
   type BatchLimits,
   replyTo,
   type StagedUnit,
-  type Unnamed,
-  unnamed,
   type Waiting,
 } from './batch.ts'
 import { claimsOf, type Pending, settleRefused } from './pending.ts'
@@ -26,8 +23,8 @@ export type GroupCommitOptions = {
   random: () => number
   /** The unit is durable and its callers are answered. */
   onWritten(unit: StagedUnit): void
-  /** A refusal joined when the unit had been sent: the guard may have looked before it was decided. */
-  onLateRefusal(unit: StagedUnit, waiting: Waiting): void
+  /** The unit is durable, but the refusal that waited for it must be confirmed by a read. */
+  onOpenRefusal(unit: StagedUnit, waiting: Waiting): void
   /** The unit was not written: its commands, and those staged on top of it, must be decided again. */
   onLost(actor: Actor, pendings: Pending[], reason: RestartReason): void
   /** There is room in the batch again, or claims were given up. */
@@ -50,7 +47,7 @@ const RETRY_MS = { first: 20, max: 1000 }
  * - G4 Flushes at once when idle; what is decided meanwhile is the next batch. No timer. On a data fault the batch
  *   is halved until the faulty conversation is alone.
  * - G6 A refusal that rests on staged state is released with its unit, or after a further read when the unit had been
- *   sent before it was decided.
+ *   sent before it was decided or when it must still name a winner.
  * - G7 When the connection is lost the same write is tried again with the same entry ids: the guard lets it through
  *   once, and the ids tell whose it was. Only then are commands decided again.
  */
@@ -59,7 +56,6 @@ export class GroupCommit {
   #open: Batch
   #inFlight: Batch | undefined
   readonly #inDoubt = new Set<Batch>()
-  #running: Promise<void> | undefined
 
   constructor(options: GroupCommitOptions) {
     this.#options = options
@@ -89,30 +85,18 @@ export class GroupCommit {
     unit.waiting.push({ pending, outcome: refused, isLate: !open })
   }
 
-  /** Starts writing what is staged unless a write is running, which then goes on with it. */
+  /** Starts writing what is staged unless a write is running; that one goes on with it. */
   flush(): void {
-    if (this.#running || this.#open.units.size === 0) return
-    this.#running = this.#run().finally(() => {
-      this.#running = undefined
+    if (this.#inFlight || this.#open.units.size === 0) return
+    const batch = this.#open
+    this.#open = new Batch(this.#options.limits)
+    this.#inFlight = batch
+    this.#options.onProgress()
+    void this.#write([...batch.units.values()], batch).finally(() => {
+      if (this.#inFlight === batch) this.#inFlight = undefined
+      this.#options.onProgress()
       this.flush()
     })
-  }
-
-  /** Resolves when nothing is staged, in flight or in doubt. */
-  get isDrained(): boolean {
-    return !this.#running && this.#open.units.size === 0 && this.#inDoubt.size === 0
-  }
-
-  async #run(): Promise<void> {
-    while (this.#open.units.size > 0) {
-      const batch = this.#open
-      this.#open = new Batch(this.#options.limits)
-      this.#inFlight = batch
-      this.#options.onProgress()
-      await this.#write([...batch.units.values()], batch)
-      this.#inFlight = undefined
-      this.#options.onProgress()
-    }
   }
 
   async #write(units: StagedUnit[], batch: Batch): Promise<void> {
@@ -121,7 +105,13 @@ export class GroupCommit {
     try {
       const written = await store.write(units)
       telemetry.batchWritten(rowsOf(units), (clock.now() - startedMs) / 1000)
-      await this.#settle(units, written, 'guard_lost')
+      this.#lose(units, written, 'guard_lost')
+      // The next batch is on its way before the callers of this one hear of theirs: the database need not wait.
+      if (units.length === batch.units.size) {
+        this.#inFlight = undefined
+        this.flush()
+      }
+      this.#release(units, written)
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
       telemetry.batchFailed(error.failure)
@@ -133,7 +123,7 @@ export class GroupCommit {
     switch (error.failure) {
       case 'rolledBack':
         await this.#pause(1)
-        for (const unit of units) this.#lose(unit, 'batch_failed')
+        this.#lose(units, NOTHING, 'batch_failed')
         return
       case 'data':
         return this.#bisect(units, batch)
@@ -149,10 +139,9 @@ export class GroupCommit {
 
   async #bisect(units: StagedUnit[], batch: Batch): Promise<void> {
     if (units.length === 1) {
-      const [unit] = units as [StagedUnit]
       // Alone, one command at a time, under the row's lock: only the faulty one fails.
-      for (const { pending } of unit.waiting) pending.lostGuards = Number.POSITIVE_INFINITY
-      this.#lose(unit, 'batch_failed')
+      for (const { pending } of units[0]!.waiting) pending.lostGuards = Number.POSITIVE_INFINITY
+      this.#lose(units, NOTHING, 'batch_failed')
       return
     }
     const middle = units.length >> 1
@@ -160,43 +149,28 @@ export class GroupCommit {
     await this.#write(units.slice(middle), batch)
   }
 
-  async #settle(units: StagedUnit[], written: Set<string>, reason: RestartReason): Promise<void> {
-    const done = units.filter(({ convoId }) => written.has(convoId))
-    const open = unnamed(done)
-    if (open.length > 0) await this.#nameWinners(open)
-    for (const { actor } of units) actor.isBlocked = false
-    for (const unit of done) {
+  /** Answers everybody whose unit is durable; refusals that need a read go on to their confirmation. */
+  #release(units: StagedUnit[], written: Set<string>): void {
+    for (const unit of units) {
+      if (!written.has(unit.convoId)) continue
       unit.actor.unsettledUnits--
       for (const waiting of unit.waiting) {
-        if (waiting.isLate) this.#options.onLateRefusal(unit, waiting)
+        if (needsRead(waiting)) this.#options.onOpenRefusal(unit, waiting)
         else waiting.pending.settle(replyTo(waiting))
       }
       this.#options.onWritten(unit)
     }
-    for (const unit of units) if (!written.has(unit.convoId)) this.#lose(unit, reason)
   }
 
-  /** Fills in the winning commits that refusals of durable units must name. */
-  async #nameWinners(open: Unnamed[]): Promise<void> {
-    try {
-      const found = await this.#options.store.inspect(open.map(({ key }) => key))
-      for (const [i, { outcome }] of open.entries()) {
-        const winner = found[i]?.winner
-        if (winner) outcome.refusal = withWinner(outcome.refusal, winner)
-      }
-    } catch (error) {
-      // The refusals stand without it; the client finds the winner with getCommits.
-      if (!(error instanceof StoreError)) throw error
+  /** Gives the commands of units that were not written back, with those staged on top of them. */
+  #lose(units: StagedUnit[], written: Set<string>, reason: RestartReason): void {
+    for (const { actor, convoId, waiting } of units) {
+      if (written.has(convoId)) continue
+      actor.unsettledUnits--
+      const pendings = [...waiting.map(({ pending }) => pending), ...this.#open.remove(convoId)]
+      actor.state = undefined
+      this.#options.onLost(actor, pendings, reason)
     }
-  }
-
-  #lose(unit: StagedUnit, reason: RestartReason): void {
-    const { actor } = unit
-    actor.unsettledUnits--
-    const pendings = unit.waiting.map(({ pending }) => pending)
-    pendings.push(...this.#open.remove(unit.convoId))
-    actor.state = undefined
-    this.#options.onLost(actor, pendings, reason)
   }
 
   /** Answers everybody that rests on the unit; the actor reads again. */
@@ -258,7 +232,9 @@ export class GroupCommit {
         else if (version === unit.expectedVersion) undecided.push(unit)
       }
       const decided = units.filter((unit) => !undecided.includes(unit))
-      await this.#settle(decided, written, 'outcome_unknown')
+      for (const { actor } of decided) actor.isBlocked = false
+      this.#lose(decided, written, 'outcome_unknown')
+      this.#release(decided, written)
       return undecided
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
@@ -282,6 +258,13 @@ export class GroupCommit {
     const ms = Math.min(RETRY_MS.max, RETRY_MS.first * 2 ** tries)
     return clock.sleep(ms * (0.5 + random() / 2))
   }
+}
+
+const NOTHING: Set<string> = new Set()
+
+/** It joined when its unit had been sent, so that the guard may have looked before; or it must name a winner. */
+function needsRead({ outcome, isLate }: Waiting): boolean {
+  return isLate === true || ('refusal' in outcome && outcome.winnerOf !== undefined)
 }
 
 function firstRow(unit: Unit): { convoId: string; n: number } {

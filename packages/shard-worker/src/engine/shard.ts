@@ -56,7 +56,7 @@ export class Shard {
       random,
       limits: { maxRows: limits.batchRows, maxBytes: limits.batchBytes },
       onWritten: (unit) => this.#onWritten(unit),
-      onLateRefusal: (unit, waiting) => this.#onLateRefusal(unit, waiting),
+      onOpenRefusal: (unit, waiting) => this.#onOpenRefusal(unit, waiting),
       onLost: (actor, pendings, reason) => this.#onLost(actor, pendings, reason),
       onProgress: () => this.#unpark(),
     })
@@ -270,7 +270,7 @@ export class Shard {
   }
 
   /** Its unit is durable; whether that is still the newest version needs a read, like any other refusal. */
-  #onLateRefusal({ actor, final }: StagedUnit, { pending, outcome }: Waiting): void {
+  #onOpenRefusal({ actor, final }: StagedUnit, { pending, outcome }: Waiting): void {
     this.#confirmer.add({ actor, pending, refused: outcome as Refused, version: final.version })
     this.#confirmer.run()
   }
