@@ -18,7 +18,7 @@ const memberDids = Array.from({ length: MEMBERS - 1 }, (_, i) => `did:plc:member
 
 function openEngine(url: string) {
   const base = { clock: systemClock, policy: POLICY }
-  const store = new PgStore({ ...base, url, incarnation: 1, name: 'bench', readers: 2 })
+  const store = new PgStore({ ...base, url, incarnation: 1, name: 'bench', lockers: 2 })
   const shard = new Shard({
     ...base,
     store,

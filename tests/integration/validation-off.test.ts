@@ -5,7 +5,7 @@ import { createConvo, SUITE } from '../support/convo.ts'
 import { expectError } from '../support/expect-error.ts'
 import { bytesOf, sha256 } from '../support/log-chain.ts'
 import { ascending } from '../support/matchers.ts'
-import { base64 } from '../support/real-group.ts'
+import { base64, publishDevice, welcomeFor } from '../support/real-group.ts'
 import { MODES } from '../support/server.ts'
 import { useServer } from '../support/use-server.ts'
 
@@ -23,6 +23,15 @@ describe.each([MODES[0], MODES[2]])('MLS_VALIDATION=off, $name', ({ env }) => {
     expect(answers.map(({ newEpoch }) => newEpoch).toSorted((a, b) => a - b)).toEqual(ascending(10))
     const { commits } = await alice.ok('getCommits', { convoId, fromEpoch: 1 })
     expect(commits.map(({ epoch }) => epoch)).toEqual(ascending(10))
+  })
+
+  it('takes a real Welcome for a named key package as opaque bytes too', async () => {
+    const [alice, bob] = people('alice', 'bob')
+    const device = await publishDevice(bob)
+    const welcomeMessage = base64(await welcomeFor(device))
+    const keyPackageHashes = [{ did: bob.did, hash: device.hash }]
+    const convoId = await createConvo(alice, { initialMembers: [bob.did], welcomeMessage, keyPackageHashes })
+    expect(await bob.ok('getWelcome', { convoId })).toMatchObject({ welcome: welcomeMessage })
   })
 
   it('holds an opaque commit to the epoch that the input gives', async () => {

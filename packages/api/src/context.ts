@@ -13,6 +13,8 @@ export type AppContext = {
   readonly config: Config
   /** The front's own connections, for reads and for writes that are not conversation state. */
   readonly sql: Pool
+  /** Gives connections up that do not answer; `sql` is another pool then. */
+  renewPool(lost: Pool): void
   readonly executor: Executor
   readonly authenticator: Authenticator
   readonly readPositions: ReadPositions

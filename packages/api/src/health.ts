@@ -1,5 +1,6 @@
 import { getHeapStatistics } from 'node:v8'
-import { type Pool, withDeadline } from '@catbird/shared/sql'
+import type { RenewablePool } from '@catbird/shared/renewable-pool'
+import { withDeadline } from '@catbird/shared/sql'
 import type { ShardClient } from './shards/shard-client.ts'
 
 export type HealthState = 'healthy' | 'degraded' | 'unhealthy'
@@ -17,7 +18,7 @@ export type HealthReport = {
 export type ReadinessReport = { ready: boolean; checks: { database: boolean; actors?: boolean } }
 
 export type HealthOptions = {
-  sql: Pool
+  pool: RenewablePool
   shards: readonly ShardClient[] | undefined
   version: string
   isDraining: () => boolean
@@ -27,11 +28,13 @@ export type HealthOptions = {
 const CHECK_MS = 800
 /** A database this slow cannot keep up with chat. */
 const SLOW_DATABASE_MS = 250
+const SILENT_DATABASE_MS = 4000
 const HEAP = { degraded: 0.85, unhealthy: 0.95 }
 
 /** Looks at what the server rests on; every state has a cause that was observed. */
 export class Health {
   readonly #options: HealthOptions
+  #asking: Promise<void> | undefined
 
   constructor(options: HealthOptions) {
     this.#options = options
@@ -57,14 +60,24 @@ export class Health {
     return { ready, checks: { database, ...(actors !== undefined && { actors }) } }
   }
 
+  /** Asks the database whether it is there; all who ask at once share one question. Gives silent connections up. */
+  pulse(): Promise<void> {
+    this.#asking ??= this.#options.pool
+      .call(
+        (sql) => sql`select 1`.then(() => {}),
+        SILENT_DATABASE_MS,
+        () => new Error('the database is silent'),
+      )
+      .finally(() => {
+        this.#asking = undefined
+      })
+    return this.#asking
+  }
+
   async #database(): Promise<HealthState> {
     const startedMs = performance.now()
     try {
-      await withDeadline(
-        this.#options.sql`select 1`.then(() => {}),
-        CHECK_MS,
-        () => new Error('deadline'),
-      )
+      await withDeadline(this.pulse(), CHECK_MS, () => new Error('deadline'))
     } catch {
       return 'unhealthy'
     }

@@ -17,7 +17,7 @@ async function main(): Promise<void> {
     })
   } catch (error) {
     log.error({ err: error }, error instanceof Error ? error.message : 'The server cannot start')
-    process.exitCode = 1
+    process.exit(1)
   }
 }
 

@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { systemClock } from '@catbird/shared/clock'
-import { openPool, type Pool } from '@catbird/shared/sql'
+import { RenewablePool } from '@catbird/shared/renewable-pool'
+import { openPool } from '@catbird/shared/sql'
 import type { Logger } from 'pino'
 import { createApp } from './app.ts'
 import { devSecret } from './auth/dev-secret.ts'
@@ -8,7 +9,7 @@ import { DevTokenAuthenticator } from './auth/dev-token.ts'
 import type { Config } from './config.ts'
 import type { AppContext } from './context.ts'
 import { migrate } from './database/migrate.ts'
-import { openDatabase } from './database/open-database.ts'
+import { connectionsNeeded, openDatabase } from './database/open-database.ts'
 import { checkDatabase } from './database/safety.ts'
 import { startExecutors } from './executors/start-executors.ts'
 import { Health } from './health.ts'
@@ -23,16 +24,17 @@ import { VERSION } from './version.ts'
 import { InflightBudget } from './xrpc/inflight-budget.ts'
 
 const CLEAN_UP_MS = 60_000
+const PULSE_MS = 2000
+/** Share of the shutdown's time that is kept for the answers to what did not end in time. */
+const LAST_ANSWERS = 0.2
 const STATEMENT_TIMEOUT_MS = 5000
-/** Each shard's writer and two readers. */
-const CONNECTIONS_PER_SHARD = 3
 
 export type Service = {
   /** Base URL, with the port that was really taken. */
   url: string
   /** Undefined when the actor system is off. */
   shards: readonly ShardClient[] | undefined
-  /** Stops accepting, finishes what was accepted, flushes, closes; all within SHUTDOWN_TIMEOUT_MS. */
+  /** Stops accepting, finishes what was accepted within SHUTDOWN_TIMEOUT_MS, closes what it has opened. */
   stop(): Promise<void>
 }
 
@@ -45,21 +47,20 @@ export async function startService(
   { checkOutputs = false }: ServiceOptions = {},
 ): Promise<Service> {
   const database = await openDatabase(config, log)
-  const opened = { pool: undefined as Pool | undefined }
-  try {
-    const applied = await migrate(database.url)
-    if (applied.length > 0) log.info({ applied }, 'Migrations applied')
-    const sql = openPool(database.url, {
+  const pool = new RenewablePool(() =>
+    openPool(database.url, {
       max: config.database.poolMax,
       name: 'front',
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-    })
-    opened.pool = sql
-    const shardConnections = config.actors.isEnabled ? config.shards.count * CONNECTIONS_PER_SHARD : 0
-    await checkDatabase(sql, 2 * config.database.poolMax + shardConnections)
-    return await startOnDatabase({ config, log, checkOutputs, sql, database })
+    }),
+  )
+  try {
+    const applied = await migrate(database.url)
+    if (applied.length > 0) log.info({ applied }, 'Migrations applied')
+    await checkDatabase(pool.current, connectionsNeeded(config))
+    return await startOnDatabase({ config, log, checkOutputs, pool, database })
   } catch (error) {
-    await opened.pool?.end({ timeout: 1 })
+    await pool.close()
     await database.stop()
     throw error
   }
@@ -69,11 +70,11 @@ type Started = {
   config: Config
   log: Logger
   checkOutputs: boolean
-  sql: Pool
+  pool: RenewablePool
   database: { url: string; stop(): Promise<void> }
 }
 
-async function startOnDatabase({ config, log, checkOutputs, sql, database }: Started): Promise<Service> {
+async function startOnDatabase({ config, log, checkOutputs, pool, database }: Started): Promise<Service> {
   let isDraining = false
   let isListening = false
   const metrics = new FrontMetrics({
@@ -84,7 +85,7 @@ async function startOnDatabase({ config, log, checkOutputs, sql, database }: Sta
   const executors = await startExecutors({
     config,
     log,
-    sql,
+    sql: pool.current,
     databaseUrl: database.url,
     metrics,
     shardMetrics,
@@ -92,10 +93,13 @@ async function startOnDatabase({ config, log, checkOutputs, sql, database }: Sta
   const shards = executors.actors?.shards
   const context: AppContext = {
     config,
-    sql,
+    get sql() {
+      return pool.current
+    },
+    renewPool: (lost) => pool.renew(lost),
     executor: executors.router,
     authenticator: new DevTokenAuthenticator(await devSecret(config), config.auth.audiences),
-    readPositions: new ReadPositions(sql),
+    readPositions: new ReadPositions(() => pool.current),
     budget: new InflightBudget(config.server.maxInflightBytes),
     metrics,
     clock: systemClock,
@@ -103,14 +107,18 @@ async function startOnDatabase({ config, log, checkOutputs, sql, database }: Sta
     checkOutputs,
     isDraining: () => isDraining,
   }
-  const health = new Health({ sql, shards, version: VERSION, isDraining: () => isDraining })
+  const health = new Health({ pool, shards, version: VERSION, isDraining: () => isDraining })
   const renderMetrics = async () => metrics.render(await shardMetrics.collect(shards ?? []))
   const app = createApp({ context, health, version: VERSION, renderMetrics })
-  const server = await listen(app.fetch, config)
-  isListening = true
-  const cleaner = new Scheduler('clean-up', CLEAN_UP_MS, log, async () => {
-    log.debug(await cleanUp(sql), 'Cleaned up')
+  const server = await listen(app.fetch, config).catch(async (error) => {
+    await executors.stop(Date.now())
+    throw error
   })
+  isListening = true
+  const jobs = [
+    new Scheduler('clean-up', CLEAN_UP_MS, log, () => cleanUp(pool.current, log)),
+    new Scheduler('pulse', PULSE_MS, log, () => health.pulse()),
+  ]
   const { port } = server.address() as AddressInfo
   const executor = shards ? `actors on ${shards.length} shard${shards.length === 1 ? '' : 's'}` : 'direct'
   const { rolloutPercent } = config.actors
@@ -126,11 +134,11 @@ async function startOnDatabase({ config, log, checkOutputs, sql, database }: Sta
       isDraining = true
       log.info('Draining')
       const closed = closeServer(server, deadlineMs)
-      await Promise.all([executors.actors?.stop(deadlineMs), executors.direct.stop(deadlineMs)])
+      await Promise.all(jobs.map((job) => job.stop(deadlineMs)))
+      // Whoever is not done by then must still be told so.
+      await executors.stop(deadlineMs - LAST_ANSWERS * config.server.shutdownTimeoutMs)
       await closed
-      await cleaner.stop()
-      await executors.closeStore()
-      await sql.end({ timeout: 1 })
+      await pool.close()
       await database.stop()
       log.info('Stopped')
     },

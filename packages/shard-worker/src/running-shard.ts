@@ -13,8 +13,8 @@ import { ACTOR_TYPE, ShardTelemetry } from './telemetry.ts'
 const SWEEP_MS = 1000
 const MAILBOX_BYTES = 64 * 2 ** 20
 const BATCH_BYTES = 8 * 2 ** 20
-/** One to read, one for a command that must wait for a row. */
-const READERS = 2
+/** Commands that may wait for a row at once. */
+const LOCKERS = 2
 
 /** A shard at work in its thread: the engine, its store, and the port to the front. */
 export class RunningShard {
@@ -26,7 +26,6 @@ export class RunningShard {
   readonly #sweeper: NodeJS.Timeout
   readonly #mailboxDepth: Gauge<'actor_type' | 'convo_id'>
   readonly #mailboxDepthSum: Gauge<'shard'>
-  #loopBefore = performance.eventLoopUtilization()
   #outbox: FromShard = { replies: [], logs: [] }
   #isPosting = false
 
@@ -49,7 +48,7 @@ export class RunningShard {
     })
     const { databaseUrl: url, incarnation, policy, shard } = settings
     const base = { clock: systemClock, policy }
-    this.#store = new PgStore({ ...base, url, incarnation, name: `shard ${shard}`, readers: READERS })
+    this.#store = new PgStore({ ...base, url, incarnation, name: `shard ${shard}`, lockers: LOCKERS })
     this.#shard = new Shard({
       ...base,
       store: this.#store,
@@ -85,13 +84,11 @@ export class RunningShard {
     this.#setDepths(deepest.length > 0 ? deepest : actors.slice(-this.#settings.metricsConvoLimit))
     this.#mailboxDepthSum.set({ shard: String(this.#settings.shard) }, mailboxDepth)
     const heap = getHeapStatistics()
-    const loop = performance.eventLoopUtilization()
-    const { utilization } = performance.eventLoopUtilization(loop, this.#loopBefore)
-    this.#loopBefore = loop
+    const { active, idle } = performance.eventLoopUtilization()
     return {
       activeActors: actors.length,
       mailboxDepth,
-      eventLoopUtilization: utilization,
+      eventLoop: { activeMs: active, idleMs: idle },
       heapUsedBytes: heap.used_heap_size,
       heapLimitBytes: heap.heap_size_limit,
       metrics: await this.#registry.getMetricsAsJSON(),

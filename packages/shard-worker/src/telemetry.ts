@@ -5,7 +5,7 @@ import { LogCap } from '@catbird/shared/log-cap'
 import type { LogLine } from '@catbird/shared/shard-protocol'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { ConvoState } from './conversation/state.ts'
-import type { DropReason, RestartReason, StopReason, Telemetry } from './engine/telemetry.ts'
+import type { CommandInfo, DropReason, RestartReason, StopReason, Telemetry } from './engine/telemetry.ts'
 import type { StoreFailure } from './store/store.ts'
 
 /** The one kind of actor that there is; a label, since dashboards of this family select by it. */
@@ -13,8 +13,6 @@ export const ACTOR_TYPE = 'conversation_actor'
 
 /** A batch that takes longer is worth a line. */
 const SLOW_BATCH_SECONDS = 0.25
-
-type CommandInfo = Parameters<Telemetry['commandDone']>[0]
 
 /** The engine's telemetry as Prometheus metrics and log lines. */
 export class ShardTelemetry implements Telemetry {
@@ -124,10 +122,15 @@ export class ShardTelemetry implements Telemetry {
     })
   }
 
-  commandDropped(convoId: string, reason: DropReason): void {
+  commandDropped({ convoId, requestId, type }: CommandInfo, reason: DropReason): void {
     this.#drops.inc({ actor_type: ACTOR_TYPE, reason })
     if (reason === 'mailbox_full') this.#mailboxFull.inc()
-    this.#log.line('drop', 'warn', `ConversationActor ${convoId} dropped a command`, { convoId, reason })
+    this.#log.line('drop', 'warn', `ConversationActor ${convoId} dropped a command`, {
+      convoId,
+      requestId,
+      command: type,
+      reason,
+    })
   }
 
   commandDone(command: CommandInfo, reply: Reply, seconds: number): void {

@@ -44,8 +44,8 @@ export type ShardTask =
 export type ShardStatus = {
   activeActors: number
   mailboxDepth: number
-  /** Share of the time since the last status that the event loop was busy, 0 … 1. */
-  eventLoopUtilization: number
+  /** Time that the event loop has been busy and idle so far. */
+  eventLoop: { activeMs: number; idleMs: number }
   heapUsedBytes: number
   heapLimitBytes: number
   metrics: MetricObjectWithValues<MetricValue<string>>[]

@@ -27,7 +27,7 @@ export class History {
       clock: { now: () => this.nowMs, sleep: async () => {} },
       policy: { maxMembers: 1000, messageEpochWindow: 0, messageTtlMs: TTL_MS },
       name: 'history',
-      readers: 1,
+      lockers: 1,
     })
   }
 

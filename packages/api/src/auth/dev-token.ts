@@ -9,7 +9,7 @@ const MAX_LIFETIME_S = 24 * 60 * 60
 const CLOCK_SKEW_S = 30
 /** No token of ours comes near; longer ones are not worth parsing. */
 const MAX_TOKEN_LENGTH = 4096
-/** Some megabytes at the most; checking a signature again costs a quarter of a request's time. */
+/** 40 MB at the most; checking a signature again costs a quarter of a request's time. */
 const REMEMBERED_TOKENS = 10_000
 
 export type DevTokenClaims = { did: string; audience: string; lxm?: string; ttlSeconds: number }

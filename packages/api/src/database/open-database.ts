@@ -5,20 +5,25 @@ import type { DatabaseLogger } from './database-logger.ts'
 import { type RunningDatabase, startEmbeddedPostgres } from './embedded-postgres.ts'
 import { runningDatabaseUrl } from './running-database.ts'
 
-/** What each shard may open, with one to spare while it reconnects. */
-const CONNECTIONS_PER_SHARD = 3
+/** A shard's writer, its reader, and two for commands that wait for a row. */
+const CONNECTIONS_PER_SHARD = 4
 /** Migrations, listeners, command-line tools, and those that PostgreSQL keeps for the superuser. */
 const FURTHER_CONNECTIONS = 20
 const POSTGRES_DEFAULT_CONNECTIONS = 100
+
+/** What one server may open: reads and direct commands of the main thread, and its shards. */
+export function connectionsNeeded({ database, shards }: Pick<Config, 'database' | 'shards'>): number {
+  return 2 * database.poolMax + shards.count * CONNECTIONS_PER_SHARD
+}
 
 /** The database at DATABASE_URL, which is not ours to stop, or else an embedded one. */
 export async function openDatabase(
   config: Pick<Config, 'database' | 'shards'>,
   logger: DatabaseLogger,
 ): Promise<RunningDatabase> {
-  const { url, dataDir, poolMax } = config.database
+  const { url, dataDir } = config.database
   if (url !== undefined) return { url, stop: async () => {} }
-  const connections = poolMax + config.shards.count * CONNECTIONS_PER_SHARD + FURTHER_CONNECTIONS
+  const connections = connectionsNeeded(config) + FURTHER_CONNECTIONS
   const settings = { max_connections: String(Math.max(POSTGRES_DEFAULT_CONNECTIONS, connections)) }
   return startEmbeddedPostgres({ dataDir, logger, settings })
 }

@@ -43,7 +43,9 @@ export class DirectExecutor implements Executor {
     if (this.#isStopping) return Promise.resolve(refused('ShuttingDown', 'the server is shutting down'))
     const queue = this.#queues.get(command.convoId)
     if (queue && queue.length >= this.#options.queueLimit) {
-      return Promise.resolve(refused('Overloaded', 'too many requests wait for this conversation'))
+      const reply = refused('Overloaded', 'too many requests wait for this conversation')
+      this.#options.telemetry.commandDone(command, reply, 0)
+      return Promise.resolve(reply)
     }
     return new Promise((settle) => {
       const { clock, newId } = this.#options
@@ -57,11 +59,16 @@ export class DirectExecutor implements Executor {
     })
   }
 
-  /** Takes nothing more and waits until all is answered or the deadline (Unix ms) has come. */
+  /** Takes nothing more and waits until all is answered; at the deadline (Unix ms) the rest is told what is known. */
   async stop(deadlineMs: number): Promise<void> {
     this.#isStopping = true
     const { clock } = this.#options
     while (this.#queues.size > 0 && clock.now() < deadlineMs) await clock.sleep(5)
+    this.#ready.length = 0
+    for (const [first, ...others] of this.#queues.values()) {
+      first?.settle(refused('OutcomeUnknown', 'the server shut down before the outcome was known'))
+      for (const { settle } of others) settle(refused('ShuttingDown', 'the server shut down before this ran'))
+    }
   }
 
   #next(): void {

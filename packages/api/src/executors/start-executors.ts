@@ -40,7 +40,7 @@ export async function startExecutors(parts: ExecutorParts) {
     clock: systemClock,
     policy,
     name: 'direct',
-    readers: config.database.poolMax,
+    lockers: config.database.poolMax,
   })
   const cappedLog = new LogCap(systemClock, ({ level, fields, message }) => log[level](fields, message))
   const direct = new DirectExecutor({
@@ -62,7 +62,11 @@ export async function startExecutors(parts: ExecutorParts) {
     actors,
     direct,
     router: new CommandRouter(actors, direct, rolloutPercent),
-    closeStore: () => store.close(),
+    /** Finishes what is in hand, until the deadline (Unix ms); what is left is told that nobody knows. */
+    async stop(deadlineMs: number) {
+      await Promise.all([actors?.stop(deadlineMs), direct.stop(deadlineMs)])
+      await store.close()
+    },
   }
 }
 

@@ -1,18 +1,33 @@
 import type { Sql } from '@catbird/shared/sql'
+import type { Logger } from 'pino'
 
 /** Rows per statement, so that none holds locks for long. */
 const CHUNK = 1000
 /** Statements per run, so that a run ends. */
 const MAX_CHUNKS = 100
 
-/** Deletes what has had its time, in chunks; several processes may do so at once. Returns the rows deleted. */
-export async function cleanUp(sql: Sql): Promise<Record<string, number>> {
-  return {
-    messages: await inChunks(() => deleteMessages(sql)),
-    idempotency: await inChunks(() => deleteRecords(sql)),
-    welcomes: await inChunks(() => deleteWelcomeBytes(sql)),
-    keyPackages: await inChunks(() => deleteKeyPackages(sql)),
+/**
+ * Deletes what has had its time, in chunks; several processes may do so at once. Each kind on its own: one that fails
+ * is logged and keeps the others from nothing. Returns the rows deleted.
+ */
+export async function cleanUp(sql: Sql, log?: Pick<Logger, 'warn'>): Promise<Record<string, number>> {
+  const deleted: Record<string, number> = {}
+  for (const [kind, deleteChunk] of Object.entries(KINDS)) {
+    try {
+      deleted[kind] = await inChunks(() => deleteChunk(sql))
+    } catch (error) {
+      if (!log) throw error
+      log.warn({ err: error, kind }, 'Clean-up failed')
+    }
   }
+  return deleted
+}
+
+const KINDS: Record<string, (sql: Sql) => Promise<number>> = {
+  messages: deleteMessages,
+  idempotency: deleteRecords,
+  keyPackages: deleteKeyPackages,
+  welcomes: deleteWelcomeBytes,
 }
 
 async function inChunks(deleteChunk: () => Promise<number>): Promise<number> {

@@ -1,13 +1,18 @@
+import { withDeadline } from '@catbird/shared/sql'
 import type { Logger } from 'pino'
+
+/** A run that takes longer is given up, so that the next one can try. */
+const RUN_MS = 60_000
 
 /** Runs a job again and again, never twice at once; a failure is logged and the next run comes as usual. */
 export class Scheduler {
   readonly #timer: NodeJS.Timeout
   #running: Promise<void> | undefined
 
-  constructor(name: string, everyMs: number, log: Logger, job: () => Promise<void>) {
+  constructor(name: string, everyMs: number, log: Logger, job: () => Promise<unknown>) {
     this.#timer = setInterval(() => {
-      this.#running ??= job()
+      this.#running ??= withDeadline(job(), RUN_MS, () => new Error('deadline'))
+        .then(() => {})
         .catch((error) => log.warn({ err: error, job: name }, 'Job failed'))
         .finally(() => {
           this.#running = undefined
@@ -15,9 +20,10 @@ export class Scheduler {
     }, everyMs)
   }
 
-  /** Resolves when the run on its way has ended. */
-  async stop(): Promise<void> {
+  /** Resolves when the run on its way has ended, or at the deadline (Unix ms). */
+  async stop(deadlineMs: number): Promise<void> {
     clearInterval(this.#timer)
-    await this.#running
+    if (!this.#running) return
+    await withDeadline(this.#running, deadlineMs - Date.now(), () => new Error('deadline')).catch(() => {})
   }
 }

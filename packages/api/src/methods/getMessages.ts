@@ -26,7 +26,7 @@ export const getMessages: Method<'blue.catbird.mls.getMessages'> = {
         cursor: writeMessageCursor(convoId, { direction: start.direction, seq: seqs.at(-1)!, top }),
       }),
       ...(firstSeq !== undefined && { firstSeq }),
-      lastSeq: access.isMember ? access.lastSeq : Math.max(...access.intervals.map(({ to = 0 }) => to)),
+      lastSeq: access.isMember ? access.lastSeq : Math.max(...access.intervals.map(({ to }) => to)),
     }
   },
 }

@@ -1,8 +1,11 @@
 import { RefusalError } from '@catbird/shared/errors'
 import type { Sql } from '@catbird/shared/sql'
 
-/** The entries that a caller may read: seq from `from` to `to`, both included; `to` absent while it is a member. */
-export type Interval = { from: number; to?: number }
+/**
+ * The entries that a caller may read: seq from `from` to `to`, both included. While it is a member `to` is the last
+ * entry that there was when its membership was looked up: it may have been removed since.
+ */
+export type Interval = { from: number; to: number }
 
 /** A caller's relation to a conversation, with the conversation's last seq. */
 export type Access = { intervals: Interval[]; isMember: boolean; lastSeq: number }
@@ -16,9 +19,9 @@ export async function requireReader(sql: Sql, convoId: string, did: string): Pro
   if (rows.length === 0) throw new RefusalError('ConvoNotFound', 'no such conversation')
   const intervals = rows.map(({ from_seq, to_seq }) => ({
     from: Number(from_seq),
-    to: to_seq === null ? undefined : Number(to_seq),
+    to: Number(to_seq ?? rows[0]!.seq),
   }))
-  return { intervals, isMember: intervals.some(({ to }) => to === undefined), lastSeq: Number(rows[0]!.seq) }
+  return { intervals, isMember: rows.some(({ to_seq }) => to_seq === null), lastSeq: Number(rows[0]!.seq) }
 }
 
 /** @throws RefusalError NotMember for who has left, ConvoNotFound for who never was a member */

@@ -34,7 +34,7 @@ export async function readCommits(
       select n, l.seq, octet_length(bytes) as size
       from log l
       join json_to_recordset(${JSON.stringify(page.intervals)}::text::json) as i("from" bigint, "to" bigint)
-        on l.seq >= i."from" and l.seq <= coalesce(i."to", 9007199254740991)
+        on l.seq >= i."from" and l.seq <= i."to"
       where l.convo_id = ${convoId} and l.kind = 'commit' and l.bytes is not null
         and l.epoch between ${fromEpoch} and ${toEpoch} and l.seq > ${page.afterSeq}
       order by l.seq

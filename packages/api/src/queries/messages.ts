@@ -45,7 +45,7 @@ export async function readMessages(
       select n, l.seq, coalesce(octet_length(bytes), 0) as size
       from log l
       join json_to_recordset(${JSON.stringify(page.intervals)}::text::json) as i("from" bigint, "to" bigint)
-        on l.seq >= i."from" and l.seq <= coalesce(i."to", 9007199254740991)
+        on l.seq >= i."from" and l.seq <= i."to"
       where l.convo_id = ${convoId} and l.seq > ${from} and l.seq < ${to}
         and l.kind in ('app', 'commit') and (${kind} = 'all' or l.kind = ${kind})
         and (l.expires_at is null or l.expires_at > now())
@@ -96,7 +96,7 @@ export async function seqOfMessage(
     select seq from log where convo_id = ${convoId} and message_id = ${messageId}`
   if (!row) return undefined
   const seq = Number(row.seq)
-  const isReadable = intervals.some(({ from, to }) => seq >= from && seq <= (to ?? seq))
+  const isReadable = intervals.some(({ from, to }) => seq >= from && seq <= to)
   return isReadable ? seq : undefined
 }
 
@@ -109,7 +109,7 @@ export async function firstKeptSeq(
   const [row] = await sql<{ seq: string }[]>`
     select l.seq from log l
     join json_to_recordset(${JSON.stringify(intervals)}::text::json) as i("from" bigint, "to" bigint)
-      on l.seq >= i."from" and l.seq <= coalesce(i."to", 9007199254740991)
+      on l.seq >= i."from" and l.seq <= i."to"
     where l.convo_id = ${convoId} and l.seq is not null and (l.expires_at is null or l.expires_at > now())
     order by l.seq limit 1`
   return row && Number(row.seq)

@@ -7,11 +7,12 @@ type Position = { did: string; convo_id: string; seq: number }
  * a write runs share the next one.
  */
 export class ReadPositions {
-  readonly #sql: Pool
+  readonly #sql: () => Pool
   #waiting = new Map<string, Position>()
   #running: Promise<void> | undefined
 
-  constructor(sql: Pool) {
+  /** @param sql gives the pool to use now */
+  constructor(sql: () => Pool) {
     this.#sql = sql
   }
 
@@ -34,7 +35,7 @@ export class ReadPositions {
     )
     this.#waiting = new Map()
     if (positions.length === 0) return
-    await this.#sql`
+    await this.#sql()`
       insert into cursors (did, convo_id, seq)
       select did, convo_id, seq
       from json_to_recordset(${JSON.stringify(positions)}::text::json) as p(did text, convo_id text, seq bigint)

@@ -1,7 +1,7 @@
 import { type Command, type Reply, refused } from '@catbird/shared/commands'
 import type { FromShard, LogLine, ShardSettings, ShardStatus, ToShard } from '@catbird/shared/shard-protocol'
 import type { Logger } from 'pino'
-import { ShardThread } from './shard-thread.ts'
+import { ShardSilent, ShardThread } from './shard-thread.ts'
 
 const HEARTBEAT_MS = 1000
 /** A thread that does not answer for this long is given up. */
@@ -33,6 +33,8 @@ export class ShardClient {
   #thread: ShardThread | undefined
   #state: ShardState = 'starting'
   #lastStatus: ShardStatus | undefined
+  #asking: Promise<ShardStatus> | undefined
+  #isPinging = false
   #outgoing: ToShard['requests'] = []
   #nextId = 0
   #failures = 0
@@ -90,10 +92,20 @@ export class ShardClient {
   }
 
   /** Rejects when the shard is down or does not answer in time. */
-  async status(): Promise<ShardStatus> {
-    if (!this.#thread || this.#state !== 'up') throw new Error('the shard is not up')
-    this.#lastStatus = await this.#thread.status()
-    return this.#lastStatus
+  status(): Promise<ShardStatus> {
+    // All who ask at once share one answer: strangers may ask for health as often as they like.
+    this.#asking ??= this.#askStatus().finally(() => {
+      this.#asking = undefined
+    })
+    return this.#asking
+  }
+
+  async #askStatus(): Promise<ShardStatus> {
+    const [life, thread] = [this.#life, this.#thread]
+    if (!thread || this.#state !== 'up') throw new Error('the shard is not up')
+    const status = await thread.status()
+    if (life === this.#life) this.#lastStatus = status
+    return status
   }
 
   /** Ends the thread without warning; like after a crash it is started again. */
@@ -139,7 +151,17 @@ export class ShardClient {
   }
 
   #beat(life: number): void {
-    this.#thread?.ping(HANG_MS).catch((error) => this.#onDeath(life, 'hung', error))
+    if (this.#isPinging || !this.#thread) return
+    this.#isPinging = true
+    this.#thread
+      .ping(HANG_MS)
+      .catch((error) => {
+        // Any other failure comes with a death, which is told elsewhere.
+        if (error instanceof ShardSilent) this.#onDeath(life, 'hung', error)
+      })
+      .finally(() => {
+        this.#isPinging = false
+      })
   }
 
   #onDeath(life: number, reason: string, error: unknown): void {

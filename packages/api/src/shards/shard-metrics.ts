@@ -13,6 +13,8 @@ export class ShardMetrics {
   /** Counters and histograms of each shard's lives that are over: they go on counting from there. */
   readonly #retired = new Map<number, Metrics>()
 
+  readonly #loops = new Map<number, ShardStatus['eventLoop']>()
+
   constructor(metrics: FrontMetrics) {
     this.#metrics = metrics
   }
@@ -34,13 +36,23 @@ export class ShardMetrics {
     })
   }
 
+  /** Busy share of the time since the last scrape; since its start in the first scrape of a thread. */
+  #utilization(shard: number, { eventLoop }: ShardStatus): number {
+    const known = this.#loops.get(shard)
+    this.#loops.set(shard, eventLoop)
+    const isSameLife = known && known.activeMs <= eventLoop.activeMs && known.idleMs <= eventLoop.idleMs
+    const activeMs = eventLoop.activeMs - (isSameLife ? known.activeMs : 0)
+    const idleMs = eventLoop.idleMs - (isSameLife ? known.idleMs : 0)
+    return activeMs / Math.max(activeMs + idleMs, 1)
+  }
+
   async #refresh(shard: ShardClient): Promise<void> {
     const label = { shard: String(shard.shard) }
     const { shardUp, shardScrapeOk, shardUtilization, shardHeapUsed, shardHeapLimit } = this.#metrics
     try {
       const status = await shard.status()
       shardScrapeOk.set(label, 1)
-      shardUtilization.set(label, status.eventLoopUtilization)
+      shardUtilization.set(label, this.#utilization(shard.shard, status))
       shardHeapUsed.set(label, status.heapUsedBytes)
       shardHeapLimit.set(label, status.heapLimitBytes)
     } catch {

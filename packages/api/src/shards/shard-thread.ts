@@ -4,10 +4,15 @@ import { withDeadline } from '@catbird/shared/sql'
 import { Piscina } from 'piscina'
 
 const WORKER = import.meta.resolve('@catbird/shard-worker/main')
+/** One of each kind is under way at most, so that none is ever refused. */
+const CONTROL_TASKS = 8
 const START_MS = 15_000
 const CONTROL_MS = 1000
 const DESTROY_MS = 2000
 const LAST_WORDS_MS = 20
+
+/** The thread lives, as far as anybody knows, and does not answer. */
+export class ShardSilent extends Error {}
 
 /** One life of a shard's thread. A new life gets a new pool: a pool whose worker cannot load never settles. */
 export class ShardThread {
@@ -27,8 +32,8 @@ export class ShardThread {
       maxThreads: 1,
       // Would park the thread between tasks, and with it timers, sockets and flushes.
       atomics: 'disabled',
-      concurrentTasksPerWorker: 16,
-      maxQueue: 16,
+      concurrentTasksPerWorker: CONTROL_TASKS,
+      maxQueue: CONTROL_TASKS,
     })
     const { port1, port2 } = new MessageChannel()
     const thread = new ShardThread(pool, port1)
@@ -78,6 +83,10 @@ export class ShardThread {
   ): Promise<ShardStatus | undefined> {
     // Never an abort signal: it would kill the thread and all its actors.
     const run: Promise<ShardStatus | undefined> = this.#pool.run(task, { transferList })
-    return withDeadline(run, deadlineMs, () => new Error(`the shard did not answer ${task.type} in time`))
+    return withDeadline(
+      run,
+      deadlineMs,
+      () => new ShardSilent(`the shard did not answer ${task.type} in time`),
+    )
   }
 }

@@ -45,11 +45,10 @@ export function readWelcomeInput(
   bytes: Uint8Array | undefined,
 ): WelcomeInput | undefined {
   if (!bytes) return undefined
+  if (validation === 'off') return { bytes }
   const welcome = readWelcome(bytes)
-  if (!welcome && validation === 'strict') {
-    throw new RefusalError('InvalidWelcome', 'welcomeMessage is not an MLS Welcome')
-  }
-  return { bytes, newMembers: welcome?.newMembers.map(hex) }
+  if (!welcome) throw new RefusalError('InvalidWelcome', 'welcomeMessage is not an MLS Welcome')
+  return { bytes, newMembers: welcome.newMembers.map(hex) }
 }
 
 /** An application message must be a PrivateMessage of this group and of the epoch that the input says. */

@@ -79,10 +79,15 @@ async function answer(
           await readJsonBody(incoming, method.maxBodyBytes, deadlineMs),
         )
     const request = { caller: did, requestId, deadlineMs }
+    const { sql } = context
     const output = await withDeadline(
       method.run(context, input as never, request),
       deadlineMs - Date.now() + GRACE_MS,
-      () => lateAnswer(isQuery),
+      () => {
+        // Only the database keeps a query waiting.
+        if (isQuery) context.renewPool(sql)
+        return lateAnswer(isQuery)
+      },
     )
     if (context.checkOutputs) assertOutput(nsid, output)
     return output
@@ -91,7 +96,7 @@ async function answer(
   }
 }
 
-/** Only the database keeps a query waiting; of anything else nobody knows whether it happened. */
+/** Of anything but a query nobody knows whether it happened. */
 function lateAnswer(isQuery: boolean): RefusalError {
   if (isQuery) return new RefusalError('DatabaseUnavailable', 'the database did not answer in time')
   const text = 'the answer did not come in time; a retry with the same idempotency key is safe'
@@ -106,7 +111,8 @@ function toRefusal(thrown: unknown, onFault: (fault: unknown) => void): Refusal 
   return refusal('InternalServerError', 'internal error')
 }
 
-const DATABASE_AWAY = /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|ENOTFOUND|EHOSTUNREACH|57P|57014|53|08|3D000|28)/
+const DATABASE_AWAY =
+  /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|ENOTFOUND|EHOSTUNREACH|57P|57014|53|08|3D000|28|55P03|40P01)/
 
 function isDatabaseAway(thrown: unknown): boolean {
   return thrown instanceof Error && 'code' in thrown && DATABASE_AWAY.test(String(thrown.code))

@@ -74,8 +74,10 @@ export class Shard {
     const nowMs = clock.now()
     const actor = this.#actors.activate(command.convoId, nowMs)
     if (actor.depth >= limits.mailboxCommands || actor.mailboxBytes >= limits.mailboxBytes) {
-      telemetry.commandDropped(command.convoId, 'mailbox_full')
-      return Promise.resolve(refused('Overloaded', 'too many requests wait for this conversation'))
+      const reply = refused('Overloaded', 'too many requests wait for this conversation')
+      telemetry.commandDropped(command, 'mailbox_full')
+      telemetry.commandDone(command, reply, 0)
+      return Promise.resolve(reply)
     }
     return new Promise((resolve) => {
       actor.push(this.#pending(command, nowMs, resolve))
@@ -88,7 +90,7 @@ export class Shard {
     this.#actors.sweep(this.#options.clock.now())
   }
 
-  /** G5: takes nothing more and finishes what it has; what the deadline catches is told that nobody knows. */
+  /** G5: takes nothing more and finishes what it has until the deadline; of what is written then nobody knows. */
   async stop(deadlineMs: number): Promise<void> {
     this.#isStopping = true
     const { clock } = this.#options
@@ -112,7 +114,7 @@ export class Shard {
   }
 
   #drop(pending: Pending, reason: DropReason, error: ErrorName, message: string): void {
-    this.#options.telemetry.commandDropped(pending.command.convoId, reason)
+    this.#options.telemetry.commandDropped(pending.command, reason)
     settleRefused(pending, error, message)
   }
 

@@ -1,5 +1,7 @@
 import type { Command } from '@catbird/shared/commands'
-import { openPool, type Pool, type Sql, withDeadline } from '@catbird/shared/sql'
+import { RenewablePool } from '@catbird/shared/renewable-pool'
+import { openPool, type Pool, type Sql } from '@catbird/shared/sql'
+import pLimit, { type LimitFunction } from 'p-limit'
 import type { FactKeys, Facts } from '../conversation/facts.ts'
 import type { ConvoState } from '../conversation/state.ts'
 import type { LockedTransaction } from './execute-locked.ts'
@@ -22,8 +24,8 @@ export type PgStoreOptions = LockedContext & {
   url: string
   incarnation: number
   name: string
-  /** Connections for reads and for commands under a row's lock; opened when needed. */
-  readers: number
+  /** Connections for commands that run under a row's lock; so many run at once, the others wait their turn. */
+  lockers: number
 }
 
 /** The server ends a statement after this; what hangs longer hangs in the network. */
@@ -31,16 +33,29 @@ const STATEMENT_TIMEOUT_MS = 2000
 /** The local deadline: past it the connection is given up and the outcome of a write is unknown. */
 const CALL_TIMEOUT_MS = 4000
 
-/** The database as the engine sees it: batches have a connection of their own, so that no read waits for a write. */
+/**
+ * The database as the engine sees it. Batches, reads, and commands that wait for a row have connections of their own,
+ * opened when needed, so that none of them waits for another kind.
+ */
 export class PgStore implements Store {
   readonly #options: PgStoreOptions
-  #writer: Pool
-  #reader: Pool
+  readonly #writer: RenewablePool
+  readonly #reader: RenewablePool
+  readonly #locker: RenewablePool
+  /** Turns are taken here and not in the pool, so that waiting for one does not count as a silent connection. */
+  readonly #turn: LimitFunction
 
   constructor(options: PgStoreOptions) {
+    const { url, name, lockers } = options
+    const open = (role: string, max: number) =>
+      new RenewablePool(() =>
+        openPool(url, { max, name: `${name} ${role}`, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
+      )
     this.#options = options
-    this.#writer = this.#open('writer')
-    this.#reader = this.#open('reader')
+    this.#writer = open('writer', 1)
+    this.#reader = open('reader', 1)
+    this.#locker = open('locker', lockers)
+    this.#turn = pLimit(lockers)
   }
 
   load(convoIds: string[]): Promise<Map<string, ConvoState>> {
@@ -56,16 +71,17 @@ export class PgStore implements Store {
   }
 
   write(units: Unit[]): Promise<Set<string>> {
-    return this.#call('writer', (sql) => writeUnits(sql, this.#options.incarnation, units))
+    return call(this.#writer, (sql) => writeUnits(sql, this.#options.incarnation, units))
   }
 
   executeLocked(command: Command, entryId: string): Promise<LockedResult> {
     const begin: Begin = (run) =>
-      this.#call(
-        'reader',
+      call(
+        this.#locker,
         (pool) => pool.begin((sql) => run(this.#transaction(sql))) as ReturnType<typeof run>,
+        isOneOfMany,
       )
-    return runLocked(begin, command, entryId, this.#options)
+    return this.#turn(() => runLocked(begin, command, entryId, this.#options))
   }
 
   #transaction(sql: Sql): LockedTransaction {
@@ -79,34 +95,26 @@ export class PgStore implements Store {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#writer.end({ timeout: 1 }), this.#reader.end({ timeout: 1 })])
+    await Promise.all([this.#writer, this.#reader, this.#locker].map((pool) => pool.close()))
   }
 
   #read<T>(run: (sql: Sql) => Promise<T>): Promise<T> {
-    return this.#call('reader', run)
+    return call(this.#reader, run)
   }
+}
 
-  async #call<T>(role: 'writer' | 'reader', run: (sql: Pool) => Promise<T>): Promise<T> {
-    const pool = role === 'writer' ? this.#writer : this.#reader
-    try {
-      return await withDeadline(run(pool), CALL_TIMEOUT_MS, () => new StoreError('unknown', 'deadline'))
-    } catch (error) {
-      const failure = toStoreError(error)
-      if (failure.failure === 'unknown') this.#replace(role, pool)
-      throw failure
-    }
-  }
+type Run<T> = (sql: Pool) => Promise<T>
+type IsLost = (error: unknown) => boolean
 
-  /** Gives a connection up for good: what still runs on it must not answer a later call. */
-  #replace(role: 'writer' | 'reader', lost: Pool): void {
-    if (role === 'writer' && this.#writer === lost) this.#writer = this.#open(role)
-    if (role === 'reader' && this.#reader === lost) this.#reader = this.#open(role)
-    void lost.end({ timeout: 0 })
-  }
+/** The next call would still be given the connection that is ending. */
+const isConnectionLost: IsLost = (error) => toStoreError(error).failure === 'unknown'
+/** The others of the pool go on. */
+const isOneOfMany: IsLost = () => false
 
-  #open(role: 'writer' | 'reader'): Pool {
-    const { url, name, readers } = this.#options
-    const max = role === 'writer' ? 1 : readers
-    return openPool(url, { max, name: `${name} ${role}`, statementTimeoutMs: STATEMENT_TIMEOUT_MS })
+async function call<T>(pool: RenewablePool, run: Run<T>, isLost = isConnectionLost): Promise<T> {
+  try {
+    return await pool.call(run, CALL_TIMEOUT_MS, () => new StoreError('unknown', 'deadline'), isLost)
+  } catch (error) {
+    throw toStoreError(error)
   }
 }

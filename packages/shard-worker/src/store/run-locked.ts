@@ -42,9 +42,9 @@ export async function runLocked(
     } catch (error) {
       if (!(error instanceof StoreError) || error.failure === 'data') throw error
       if (sent && error.failure === 'unknown') doubt = error
-      // A refused connection says nothing about the write before it.
-      lost = doubt ?? error
-      if (!doubt && error.failure !== 'rolledBack') throw error
+      // A refused connection says nothing about the write before it; a lost one without a write changed nothing.
+      lost = doubt ?? (error.failure === 'unknown' ? new StoreError('unavailable', error) : error)
+      if (!doubt && error.failure === 'unavailable') throw error
     }
   }
   throw lost ?? new StoreError('rolledBack', 'guards were lost again and again')

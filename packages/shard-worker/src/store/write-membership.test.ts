@@ -18,7 +18,7 @@ beforeAll(async () => {
   database = await createTestDatabase()
   sql = postgres(database.url, { max: 2 })
   const base = { url: database.url, incarnation: 1, clock: systemClock, policy }
-  store = new PgStore({ ...base, name: 'test', readers: 2 })
+  store = new PgStore({ ...base, name: 'test', lockers: 2 })
 })
 
 afterAll(async () => {

@@ -22,7 +22,7 @@ beforeAll(async () => {
   database = await createTestDatabase()
   sql = postgres(database.url, { max: 4 })
   const base = { url: database.url, incarnation: 1, clock: systemClock, policy }
-  store = new PgStore({ ...base, name: 'test', readers: 2 })
+  store = new PgStore({ ...base, name: 'test', lockers: 2 })
 })
 
 afterAll(async () => {
@@ -251,7 +251,7 @@ describe('PgStore', () => {
     await sql.begin(async (holder) => {
       await holder`select 1 from conversations where convo_id = ${convoId} for no key update`
       locked = store.executeLocked(command, newEntryId())
-      await waitForLock('reader')
+      await waitForLock('locker')
       await holder`update conversations set epoch = 5 where convo_id = ${convoId}`
     })
     const { reply } = await locked!

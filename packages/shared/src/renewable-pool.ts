@@ -1,0 +1,55 @@
+import { type Pool, withDeadline } from './sql.ts'
+
+class PoolDeadline extends Error {}
+
+/**
+ * A pool that can be given up. The driver waits for ever for a connection that has gone silent; a call past its
+ * deadline gives the whole pool up instead, so that what hangs in it never answers a later call.
+ */
+export class RenewablePool {
+  readonly #open: () => Pool
+  #pool: Pool
+  #isClosed = false
+
+  constructor(open: () => Pool) {
+    this.#open = open
+    this.#pool = open()
+  }
+
+  get current(): Pool {
+    return this.#pool
+  }
+
+  /**
+   * Runs something on the pool; rejects with `onDeadline()` when it takes longer than `ms`.
+   *
+   * @param isLost says of an error that it took the only connection with it
+   */
+  async call<T>(
+    run: (pool: Pool) => Promise<T>,
+    ms: number,
+    onDeadline: () => Error,
+    isLost: (error: unknown) => boolean = () => false,
+  ): Promise<T> {
+    const pool = this.#pool
+    try {
+      return await withDeadline(run(pool), ms, () => new PoolDeadline())
+    } catch (error) {
+      const isSilent = error instanceof PoolDeadline
+      if (isSilent || isLost(error)) this.renew(pool)
+      throw isSilent ? onDeadline() : error
+    }
+  }
+
+  /** Gives a pool up, unless that was done already. */
+  renew(lost: Pool): void {
+    if (this.#isClosed || lost !== this.#pool) return
+    this.#pool = this.#open()
+    void lost.end({ timeout: 0 })
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#pool.end({ timeout: 1 })
+  }
+}
