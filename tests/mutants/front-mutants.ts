@@ -163,8 +163,8 @@ export const FRONT_MUTANTS: Mutant[] = [
   {
     name: 'getMessages answers a former member one entry too many',
     file: `${API}/queries/messages.ts`,
-    find: 'on l.seq >= i."from" and l.seq <= coalesce(i."to", 9007199254740991)\n      where',
-    replace: 'on l.seq >= i."from" and l.seq <= coalesce(i."to" + 1, 9007199254740991)\n      where',
+    find: 'on l.seq >= i."from" and l.seq <= i."to"\n      where',
+    replace: 'on l.seq >= i."from" and l.seq <= i."to" + 1\n      where',
     killer: integration('getMessages', 'within each of its intervals'),
   },
 ]

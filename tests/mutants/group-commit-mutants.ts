@@ -33,15 +33,15 @@ export const GROUP_COMMIT_MUTANTS: Mutant[] = [
   {
     name: 'what was staged on a lost unit is written',
     file: `${ENGINE}/group-commit.ts`,
-    find: 'pendings.push(...this.#open.remove(unit.convoId))',
-    replace: '',
+    find: '...waiting.map(({ pending }) => pending), ...this.#open.remove(convoId)]',
+    replace: '...waiting.map(({ pending }) => pending)]',
     killer: HISTORIES,
   },
   {
     name: 'a lost unit goes behind what was staged on it',
     file: `${ENGINE}/group-commit.ts`,
-    find: 'pendings.push(...this.#open.remove(unit.convoId))',
-    replace: 'pendings.unshift(...this.#open.remove(unit.convoId))',
+    find: '...waiting.map(({ pending }) => pending), ...this.#open.remove(convoId)]',
+    replace: '...this.#open.remove(convoId), ...waiting.map(({ pending }) => pending)]',
     killer: GROUP_COMMIT,
   },
   {

@@ -179,8 +179,8 @@ export const STORE_MUTANTS: Mutant[] = [
   {
     name: 'a refused connection ends the doubt about the write before it',
     file: `${STORE}/run-locked.ts`,
-    find: 'lost = doubt ?? error',
-    replace: 'lost = error',
+    find: 'lost = doubt ?? (error',
+    replace: 'lost = (error',
     killer: RUN_LOCKED,
   },
   {
