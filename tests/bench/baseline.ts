@@ -15,11 +15,15 @@ const PAYLOAD_BYTES = 800
  * P: one transaction per commit, as a server without group commit writes it: a guarded update of the head and an
  * insert into the log, over as many connections as serve it best.
  */
-export async function measureBaseline(url: string, seconds: number): Promise<Baseline> {
+export async function measureBaseline(
+  url: string,
+  seconds: number,
+  clientCounts = CLIENTS,
+): Promise<Baseline> {
   await prepare(url)
   const hasPgbench = spawnSync('pgbench', ['--version']).status === 0
   let best: Baseline = { perSecond: 0, clients: 0, program: hasPgbench ? 'pgbench' : 'node' }
-  for (const clients of CLIENTS) {
+  for (const clients of clientCounts) {
     const perSecond = hasPgbench ? runPgbench(url, clients, seconds) : await runNode(url, clients, seconds)
     if (perSecond > best.perSecond) best = { ...best, perSecond, clients }
   }
@@ -32,7 +36,8 @@ async function prepare(url: string): Promise<void> {
     insert into conversations (convo_id, cipher_suite, creator, tracking, epoch, seq, version, log_hash, last_at,
       incarnation, pos, created_at)
     select 'b' || lpad(to_hex(g), 31, '0'), 's', 'x', 'tracked', 1, 0, 1, '', now(), 1, 1, now()
-    from generate_series(1, ${CONVERSATIONS}) g`
+    from generate_series(1, ${CONVERSATIONS}) g
+    on conflict do nothing`
   await sql`analyze conversations`
   await sql.end()
 }
