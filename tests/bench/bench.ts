@@ -38,9 +38,7 @@ async function run(url: string): Promise<void> {
   const wants = (part: string) => values.only === undefined || values.only === part
   const baseline = await measureBaseline(url, Math.ceil(seconds / 2))
   addBaseline('P before', baseline)
-  if (wants('engine')) {
-    await runEngine(url)
-  }
+  if (wants('engine')) await runEngine(url)
   if (wants('http')) await runHttp(url)
   addBaseline('P after', await measureBaseline(url, Math.ceil(seconds / 2), [baseline.clients]))
   if (wants('rows')) {
