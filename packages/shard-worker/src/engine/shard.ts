@@ -70,18 +70,18 @@ export class Shard {
   /** Runs one command to its answer. Never rejects: what goes wrong is a refusal by name. */
   submit(command: Command): Promise<Reply> {
     if (this.#isStopping) return Promise.resolve(refused('ShuttingDown', 'the server is shutting down'))
-    const { clock, limits, telemetry } = this.#options
+    const { clock, limits } = this.#options
     const nowMs = clock.now()
     const actor = this.#actors.activate(command.convoId, nowMs)
-    if (actor.depth >= limits.mailboxCommands || actor.mailboxBytes >= limits.mailboxBytes) {
-      const reply = refused('Overloaded', 'too many requests wait for this conversation')
-      telemetry.commandDropped(command, 'mailbox_full')
-      telemetry.commandDone(command, reply, 0)
-      return Promise.resolve(reply)
-    }
+    const isFull = actor.depth >= limits.mailboxCommands || actor.mailboxBytes >= limits.mailboxBytes
     return new Promise((resolve) => {
-      actor.push(this.#pending(command, nowMs, resolve))
-      this.#schedule(actor)
+      const pending = this.#pending(command, nowMs, resolve)
+      if (isFull) {
+        this.#drop(pending, 'mailbox_full', 'Overloaded', 'too many requests wait for this conversation')
+      } else {
+        actor.push(pending)
+        this.#schedule(actor)
+      }
     })
   }
 
