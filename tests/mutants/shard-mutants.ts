@@ -123,8 +123,8 @@ export const SHARD_MUTANTS: Mutant[] = [
   {
     name: 'a hot conversation may take the whole tick',
     file: `${ENGINE}/shard.ts`,
-    find: 'actor.take(TURN_COMMANDS)',
-    replace: 'actor.take(Number.POSITIVE_INFINITY)',
+    find: 'beginTurn(actor, TURN_COMMANDS,',
+    replace: 'beginTurn(actor, Number.POSITIVE_INFINITY,',
     killer: invariant('G9'),
   },
   {

@@ -14,7 +14,7 @@ import { createPending, type Pending, settleRefused } from './pending.ts'
 import { RefusalConfirmer, type WaitingRefusal } from './refusal-confirmer.ts'
 import type { ShardOptions } from './shard-options.ts'
 import type { DropReason, RestartReason } from './telemetry.ts'
-import { type Obstacle, readTurns, type Turn } from './turn.ts'
+import { beginTurn, type Obstacle, readTurns, type Turn } from './turn.ts'
 
 /** Commands that one actor may have decided in its turn, so that a hot conversation cannot starve the others. */
 const TURN_COMMANDS = 32
@@ -140,11 +140,9 @@ export class Shard {
   }
 
   async #tick(): Promise<void> {
-    const turns = this.#ready.splice(0, TICK_ACTORS).map((actor): Turn => {
-      const pendings = actor.take(TURN_COMMANDS)
-      const claimed = new Set(pendings.filter((pending) => this.#commit.isClaimed(pending)))
-      return { actor, pendings, facts: [], claimed }
-    })
+    const turns = this.#ready
+      .splice(0, TICK_ACTORS)
+      .map((actor) => beginTurn(actor, TURN_COMMANDS, (pending) => this.#commit.isClaimed(pending)))
     try {
       await readTurns(this.#options.store, turns)
     } catch (error) {

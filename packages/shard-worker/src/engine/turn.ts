@@ -13,6 +13,12 @@ export type Turn = {
   claimed: Set<Pending>
 }
 
+/** Takes an actor's next commands, and notes which of them need something that is staged already. */
+export function beginTurn(actor: Actor, maxCommands: number, isClaimed: (pending: Pending) => boolean): Turn {
+  const pendings = actor.take(maxCommands)
+  return { actor, pendings, facts: [], claimed: new Set(pendings.filter(isClaimed)) }
+}
+
 /** Why a command cannot be decided now: its state must be read again, others must finish, it needs the lock. */
 export type Obstacle = 'reread' | 'wait' | 'lock'
 
