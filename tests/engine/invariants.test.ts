@@ -428,10 +428,11 @@ describe('G9', () => {
     await at.done(create('other', 'alice', { convoId: '0b', epoch: 0 }))
     const hot = Array.from({ length: 500 }, (_, i) => at.ask(send(`message ${i}`, 'alice', 0)))
     const cold = at.ask(send('cold', 'alice', 0, { convoId: '0b' }))
-    await at.takeUntil('a write.reply')
+    while (cold.outcome === undefined) await at.takeUntil('a write.reply')
     const answered = hot.filter(({ outcome }) => outcome).length
     expect(cold.outcome).toBe('accepted')
-    expect(answered).toBeLessThanOrEqual(32)
+    // Its turn, and the next that was on its way when the other conversation's write began.
+    expect(answered).toBeLessThanOrEqual(64)
     await at.drain()
   })
 })

@@ -4,6 +4,7 @@ import type { Mutant } from './mutant.ts'
 const ENGINE = 'packages/shard-worker/src/engine'
 
 const BATCH = test(`${ENGINE}/batch.test.ts`)
+const COMMIT_LANES = test(`${ENGINE}/commit-lanes.test.ts`)
 const GROUP_COMMIT = test(`${ENGINE}/group-commit.test.ts`)
 
 /** What happens to a decision until it is durable. */
@@ -21,6 +22,27 @@ export const GROUP_COMMIT_MUTANTS: Mutant[] = [
     find: 'if (this.#inFlight || this.#open.units.size === 0) return',
     replace: 'if (this.#open.units.size === 0) return',
     killer: invariant('G2'),
+  },
+  {
+    name: 'a conversation changes lanes while its write is in flight',
+    file: `${ENGINE}/commit-lanes.ts`,
+    find: 'actor.unsettledUnits > 0 && actor.lane ? actor.lane : this.#freest()',
+    replace: 'this.#freest()',
+    killer: COMMIT_LANES,
+  },
+  {
+    name: 'what another lane has claimed is free',
+    file: `${ENGINE}/commit-lanes.ts`,
+    find: 'this.#lanes.some((lane) => lane.isClaimed(pending, facts))',
+    replace: 'this.#lanes[0]!.isClaimed(pending, facts)',
+    killer: COMMIT_LANES,
+  },
+  {
+    name: 'all conversations share one lane',
+    file: `${ENGINE}/commit-lanes.ts`,
+    find: 'lane.load < best.load ? lane : best',
+    replace: 'best',
+    killer: COMMIT_LANES,
   },
   {
     name: 'staged state stays after a lost guard',

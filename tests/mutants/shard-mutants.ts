@@ -46,8 +46,8 @@ export const SHARD_MUTANTS: Mutant[] = [
   {
     name: 'claims are ignored',
     file: `${ENGINE}/shard.ts`,
-    find: 'this.#commit.isFull || this.#commit.isClaimed(pending, facts)',
-    replace: 'this.#commit.isFull',
+    find: 'this.#commit.isFullFor(actor) || this.#commit.isClaimed(pending, facts)',
+    replace: 'this.#commit.isFullFor(actor)',
     killer: HISTORIES,
   },
   {

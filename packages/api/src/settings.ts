@@ -44,7 +44,7 @@ export const SETTINGS = {
   DATABASE_POOL_MAX: setting(
     integer(2, 1000),
     10,
-    'Connections of the main thread for reads, and as many for direct commands; each shard takes four',
+    'Connections of the main thread for reads, and as many for direct commands; each shard takes five',
   ),
   DATA_DIR: setting(anyText, '.data', 'Where the embedded PostgreSQL and the development secret are kept'),
 

@@ -9,11 +9,17 @@ class PoolDeadline extends Error {}
 export class RenewablePool {
   readonly #open: () => Pool
   #pool: Pool
+  #calls = 0
   #isClosed = false
 
   constructor(open: () => Pool) {
     this.#open = open
     this.#pool = open()
+  }
+
+  /** Calls that are running. */
+  get calls(): number {
+    return this.#calls
   }
 
   get current(): Pool {
@@ -32,12 +38,15 @@ export class RenewablePool {
     isLost: (error: unknown) => boolean = () => false,
   ): Promise<T> {
     const pool = this.#pool
+    this.#calls++
     try {
       return await withDeadline(run(pool), ms, () => new PoolDeadline())
     } catch (error) {
       const isSilent = error instanceof PoolDeadline
       if (isSilent || isLost(error)) this.renew(pool)
       throw isSilent ? onDeadline() : error
+    } finally {
+      this.#calls--
     }
   }
 

@@ -5,8 +5,8 @@ import type { DatabaseLogger } from './database-logger.ts'
 import { type RunningDatabase, startEmbeddedPostgres } from './embedded-postgres.ts'
 import { runningDatabaseUrl } from './running-database.ts'
 
-/** A shard's writer, its reader, and two for commands that wait for a row. */
-const CONNECTIONS_PER_SHARD = 4
+/** A shard's two writers, its reader, and two for commands that wait for a row. */
+const CONNECTIONS_PER_SHARD = 5
 /** Migrations, listeners, command-line tools, and those that PostgreSQL keeps for the superuser. */
 const FURTHER_CONNECTIONS = 20
 const POSTGRES_DEFAULT_CONNECTIONS = 100

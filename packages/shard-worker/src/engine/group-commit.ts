@@ -31,6 +31,8 @@ export type GroupCommitOptions = {
   onProgress(): void
 }
 
+/** Not worth a transaction of its own beside another. */
+const SMALL_BATCH_ROWS = 16
 /** How long the outcome of a lost write is looked for before its callers are told that it is unknown. */
 const RESOLVE_MS = 20_000
 const RETRY_MS = { first: 20, max: 1000 }
@@ -64,6 +66,14 @@ export class GroupCommit {
 
   get isFull(): boolean {
     return this.#open.isFull
+  }
+
+  /** Rows ahead of what would be staged now. A batch that is about to leave with few is filled before any other. */
+  get load(): number {
+    const { rows } = this.#open
+    if (this.isFull) return Number.POSITIVE_INFINITY
+    if (this.#inFlight) return rows + this.#inFlight.rows
+    return rows < SMALL_BATCH_ROWS ? -rows : rows
   }
 
   /** Whether another staged command holds something that this one needs for itself. */

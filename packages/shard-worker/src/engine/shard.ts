@@ -8,7 +8,7 @@ import { StoreError } from '../store/store.ts'
 import type { Actor } from './actor.ts'
 import { ActorRegistry } from './actor-registry.ts'
 import type { StagedUnit, Waiting } from './batch.ts'
-import { GroupCommit } from './group-commit.ts'
+import { CommitLanes } from './commit-lanes.ts'
 import { settleUnderLock } from './locked-run.ts'
 import { createPending, type Pending, settleRefused } from './pending.ts'
 import { RefusalConfirmer, type WaitingRefusal } from './refusal-confirmer.ts'
@@ -31,7 +31,7 @@ const MAX_LOST_GUARDS = 3
 export class Shard {
   readonly #options: ShardOptions
   readonly #actors: ActorRegistry
-  readonly #commit: GroupCommit
+  readonly #commit: CommitLanes
   readonly #confirmer: RefusalConfirmer
   #ready: Actor[] = []
   /** Actors that wait for a claim or for room in the batch. */
@@ -49,7 +49,7 @@ export class Shard {
       idleMs: limits.idleMs,
       onStop: (convoId, reason) => telemetry.actorStopped(convoId, reason),
     })
-    this.#commit = new GroupCommit({
+    this.#commit = new CommitLanes({
       store,
       clock,
       telemetry,
@@ -130,7 +130,7 @@ export class Shard {
     // Commands that arrive together share the tick.
     await Promise.resolve()
     while (this.#ready.length > 0) {
-      if (this.#commit.isFull) {
+      if (this.#commit.areFull) {
         for (const actor of this.#ready.splice(0)) this.#parked.add(actor)
         break
       }
@@ -197,7 +197,7 @@ export class Shard {
   ): Obstacle | undefined {
     if (actor.isBlocked || actor.state === undefined) return 'reread'
     if (pending.lostGuards >= MAX_LOST_GUARDS) return actor.unsettledUnits > 0 ? 'wait' : 'lock'
-    if (this.#commit.isFull || this.#commit.isClaimed(pending, facts)) return 'wait'
+    if (this.#commit.isFullFor(actor) || this.#commit.isClaimed(pending, facts)) return 'wait'
     return wasClaimed ? 'reread' : undefined
   }
 

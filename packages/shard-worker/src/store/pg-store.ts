@@ -11,6 +11,7 @@ import { loadConversations, lockConversation } from './load-conversations.ts'
 import { loadFacts } from './load-facts.ts'
 import { type Begin, type LockedContext, runLocked } from './run-locked.ts'
 import {
+  CONCURRENT_WRITES,
   type Inspection,
   type InspectionKey,
   type LockedResult,
@@ -39,7 +40,8 @@ const CALL_TIMEOUT_MS = 4000
  */
 export class PgStore implements Store {
   readonly #options: PgStoreOptions
-  readonly #writer: RenewablePool
+  /** One connection each: a lost one takes only its own write with it. */
+  readonly #writers: RenewablePool[]
   readonly #reader: RenewablePool
   readonly #locker: RenewablePool
   /** Turns are taken here and not in the pool, so that waiting for one does not count as a silent connection. */
@@ -52,7 +54,7 @@ export class PgStore implements Store {
         openPool(url, { max, name: `${name} ${role}`, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
       )
     this.#options = options
-    this.#writer = open('writer', 1)
+    this.#writers = Array.from({ length: CONCURRENT_WRITES }, () => open('writer', 1))
     this.#reader = open('reader', 1)
     this.#locker = open('locker', lockers)
     this.#turn = pLimit(lockers)
@@ -71,7 +73,8 @@ export class PgStore implements Store {
   }
 
   write(units: Unit[]): Promise<Set<string>> {
-    return call(this.#writer, (sql) => writeUnits(sql, this.#options.incarnation, units))
+    const writer = this.#writers.reduce((best, pool) => (pool.calls < best.calls ? pool : best))
+    return call(writer, (sql) => writeUnits(sql, this.#options.incarnation, units))
   }
 
   executeLocked(command: Command, entryId: string): Promise<LockedResult> {
@@ -95,7 +98,7 @@ export class PgStore implements Store {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#writer, this.#reader, this.#locker].map((pool) => pool.close()))
+    await Promise.all([...this.#writers, this.#reader, this.#locker].map((pool) => pool.close()))
   }
 
   #read<T>(run: (sql: Sql) => Promise<T>): Promise<T> {

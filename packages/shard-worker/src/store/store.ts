@@ -12,6 +12,9 @@ export type Unit = {
   final: ConvoState
 }
 
+/** Batches of one shard that are written at once, each over a connection of its own. */
+export const CONCURRENT_WRITES = 2
+
 /** What the database says now of a conversation whose write is in doubt or whose refusal waits. */
 export type Inspection = {
   /** 0: it does not exist. */
