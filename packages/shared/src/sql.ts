@@ -12,8 +12,8 @@ export type PoolOptions = {
 }
 
 /**
- * Opens a pool; a `search_path` in the URL names the schema. The driver has no deadlines of its own, so the server gets them: no statement, wait for a lock or
- * forgotten transaction lasts longer than they say.
+ * Opens a pool; a `search_path` in the URL names the schema. The driver has no deadlines of its own, so the server gets
+ * them: no statement, wait for a lock or forgotten transaction lasts longer than they say.
  */
 export function openPool(url: string, { max, name, statementTimeoutMs }: PoolOptions): Pool {
   return postgres(url, {
@@ -29,8 +29,10 @@ export function openPool(url: string, { max, name, statementTimeoutMs }: PoolOpt
       // Statements take arrays and JSON of varying length, whose plan is always the same walk along indexes;
       // planning them anew costs more than running them.
       plan_cache_mode: 'force_generic_plan',
-      // A plan made while a table was empty must not scan it for good.
+      // A plan made while a table was small must not read the whole of it for good.
       enable_seqscan: 'off',
+      enable_hashjoin: 'off',
+      enable_mergejoin: 'off',
     },
   })
 }

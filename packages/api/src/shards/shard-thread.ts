@@ -6,6 +6,8 @@ import { Piscina } from 'piscina'
 const WORKER = import.meta.resolve('@catbird/shard-worker/main')
 /** One of each kind is under way at most, so that none is ever refused. */
 const CONTROL_TASKS = 8
+/** Garbage collected often and little: with the default, a collection stops the thread for up to 20 ms. */
+const YOUNG_GENERATION_MB = 12
 const START_MS = 15_000
 const CONTROL_MS = 1000
 const DESTROY_MS = 2000
@@ -32,6 +34,7 @@ export class ShardThread {
       maxThreads: 1,
       // Would park the thread between tasks, and with it timers, sockets and flushes.
       atomics: 'disabled',
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
       concurrentTasksPerWorker: CONTROL_TASKS,
       maxQueue: CONTROL_TASKS,
     })
