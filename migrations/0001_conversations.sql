@@ -157,3 +157,23 @@ create table cursors (
   seq bigint not null,
   primary key (did, convo_id)
 );
+
+-- Tokens that are good for one procedure and have been used, over all processes: a second use finds its row here.
+create table used_tokens (
+  -- Keyed hash of the token's issuer and id.
+  hash bytea primary key check (length(hash) = 16),
+  -- From then on the token is refused anyway.
+  expires_at timestamptz not null
+);
+create index used_tokens_expires_at on used_tokens using brin (expires_at);
+
+-- Secrets that all processes on this database share, made by whichever needs one first.
+create table secrets (
+  name text primary key,
+  value bytea not null
+);
+
+create table blocked_dids (
+  did text primary key,
+  blocked_at timestamptz not null default now()
+);

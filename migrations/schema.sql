@@ -1,5 +1,11 @@
 -- Made by "npm run schema -- --write" from the migrations, to be read and compared. Not to be run.
 
+CREATE TABLE blocked_dids (
+  did text NOT NULL,
+  blocked_at timestamp with time zone DEFAULT now() NOT NULL,
+  CONSTRAINT blocked_dids_pkey PRIMARY KEY (did)
+);
+
 CREATE TABLE conversations (
   convo_id text NOT NULL,
   cipher_suite text NOT NULL,
@@ -122,6 +128,20 @@ CREATE TABLE members (
 );
 CREATE INDEX members_by_did ON members USING btree (did, convo_id);
 CREATE UNIQUE INDEX members_active ON members USING btree (convo_id, did) WHERE left_n IS NULL;
+
+CREATE TABLE secrets (
+  name text NOT NULL,
+  value bytea NOT NULL,
+  CONSTRAINT secrets_pkey PRIMARY KEY (name)
+);
+
+CREATE TABLE used_tokens (
+  hash bytea NOT NULL,
+  expires_at timestamp with time zone NOT NULL,
+  CONSTRAINT used_tokens_pkey PRIMARY KEY (hash),
+  CONSTRAINT used_tokens_hash_check CHECK (length(hash) = 16)
+);
+CREATE INDEX used_tokens_expires_at ON used_tokens USING brin (expires_at);
 
 CREATE TABLE welcome_bytes (
   entry_id uuid NOT NULL,

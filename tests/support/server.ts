@@ -75,6 +75,7 @@ export function testEnv(databaseUrl: string): TestEnv {
     SERVER_PORT: '0',
     HOST: '127.0.0.1',
     SERVICE_DID: TEST_AUDIENCE,
+    RATE_LIMIT_ENABLED: 'false',
     JWT_SECRET: TEST_SECRET,
   }
 }

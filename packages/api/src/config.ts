@@ -39,6 +39,9 @@ function toConfig(values: Values) {
       requestTimeoutMs: values.REQUEST_TIMEOUT_MS,
       shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
       maxInflightBytes: values.MAX_INFLIGHT_BYTES,
+      /** Undefined when no SERVICE_DID tells either. */
+      publicUrl: values.PUBLIC_URL ?? publicUrlOf(audiencesOf(values)),
+      trustedProxies: values.TRUSTED_PROXIES ?? [],
     },
     database: {
       /** Undefined: an embedded PostgreSQL in `dataDir`. */
@@ -56,10 +59,11 @@ function toConfig(values: Values) {
     },
     commit: { maxRows: values.COMMIT_MAX_ROWS },
     auth: {
-      audiences: values.SERVICE_DID?.length
-        ? values.SERVICE_DID
-        : [`did:web:localhost%3A${values.SERVER_PORT}`],
+      audiences: audiencesOf(values),
       jwtSecret: values.JWT_SECRET,
+      plcUrl: values.PLC_URL,
+      enforceLxm: values.ENFORCE_LXM,
+      maxTokenLifetimeS: values.MAX_TOKEN_LIFETIME_S,
     },
     mls: { validation: values.MLS_VALIDATION, messageEpochWindow: values.MESSAGE_EPOCH_WINDOW },
     limits: {
@@ -67,9 +71,35 @@ function toConfig(values: Values) {
       maxMembers: values.MAX_MEMBERS,
       maxKeyPackages: values.MAX_KEY_PACKAGES,
     },
+    rateLimits: {
+      isEnabled: values.RATE_LIMIT_ENABLED,
+      send: values.RATE_LIMIT_SEND,
+      read: values.RATE_LIMIT_READ,
+      publish: values.RATE_LIMIT_PUBLISH,
+      create: values.RATE_LIMIT_CREATE,
+      membership: values.RATE_LIMIT_MEMBERSHIP,
+      membershipPerConvo: values.RATE_LIMIT_MEMBERSHIP_PER_CONVO,
+      other: values.RATE_LIMIT_OTHER,
+      bytes: values.RATE_LIMIT_BYTES,
+      storedBytes: values.RATE_LIMIT_STORED_BYTES,
+      failedAuth: values.RATE_LIMIT_FAILED_AUTH,
+      claims: values.RATE_LIMIT_CLAIMS,
+      claimsPerTarget: values.RATE_LIMIT_CLAIMS_PER_TARGET,
+    },
     metrics: { token: values.METRICS_TOKEN, convoLimit: values.METRICS_CONVO_LIMIT },
     log: { level: values.LOG_LEVEL },
   })
+}
+
+function audiencesOf(values: Values): string[] {
+  return values.SERVICE_DID?.length ? values.SERVICE_DID : [`did:web:localhost%3A${values.SERVER_PORT}`]
+}
+
+function publicUrlOf(audiences: readonly string[]): string | undefined {
+  const host = audiences.map((did) => /^did:web:([^:]+)$/.exec(did)?.[1]).find((name) => name !== undefined)
+  if (host === undefined) return undefined
+  const name = decodeURIComponent(host)
+  return /^localhost(:|$)/.test(name) ? `http://${name}` : `https://${name}`
 }
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T

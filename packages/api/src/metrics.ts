@@ -1,4 +1,5 @@
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { AuthFailure } from './auth/auth-error.ts'
 
 export type FrontMetricsOptions = { rolloutPercent: number; isReady: () => boolean }
 
@@ -14,6 +15,9 @@ export class FrontMetrics {
   readonly #requests: Counter<'method' | 'status'>
   readonly #errors: Counter<'method' | 'error'>
   readonly #duration: Histogram<'method'>
+  readonly #authFailures: Counter<'reason'>
+  readonly #rateLimitDrops: Counter<'endpoint'>
+  readonly #keyPackageClaims: Counter<'outcome'>
 
   constructor({ rolloutPercent, isReady }: FrontMetricsOptions) {
     const registers = [this.registry]
@@ -35,6 +39,24 @@ export class FrontMetrics {
       help: 'Time from the head of an XRPC request to its answer.',
       labelNames: ['method'],
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    })
+    this.#authFailures = new Counter({
+      name: 'auth_failures_total',
+      help: 'Requests whose sender did not prove who it is.',
+      labelNames: ['reason'],
+      registers,
+    })
+    this.#rateLimitDrops = new Counter({
+      name: 'rate_limit_drops_total',
+      help: 'Requests refused because their sender had used its share.',
+      labelNames: ['endpoint'],
+      registers,
+    })
+    this.#keyPackageClaims = new Counter({
+      name: 'key_package_claims_total',
+      help: 'DIDs for which a key package was asked for: claimed, or missing.',
+      labelNames: ['outcome'],
       registers,
     })
     const gauge = (name: string, help: string) => new Gauge({ name, help, labelNames: ['shard'], registers })
@@ -75,6 +97,18 @@ export class FrontMetrics {
 
   shardRestarted(shard: number, reason: string): void {
     this.#shardRestarts.inc({ shard: String(shard), reason })
+  }
+
+  authFailed(reason: AuthFailure): void {
+    this.#authFailures.inc({ reason })
+  }
+
+  rateLimited(endpoint: string): void {
+    this.#rateLimitDrops.inc({ endpoint })
+  }
+
+  keyPackagesClaimed(outcome: 'claimed' | 'missing', count: number): void {
+    this.#keyPackageClaims.inc({ outcome }, count)
   }
 
   /** Prometheus text of the front and the given shards together. */

@@ -9,11 +9,14 @@ import {
   secret,
   setting,
 } from '@catbird/shared/env'
+import ipaddr from 'ipaddr.js'
 
 const DID = /^did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]$/
 const MINUTE_MS = 60_000
 const DAY_MS = 24 * 60 * MINUTE_MS
 const MIB = 2 ** 20
+/** A billion is as good as no limit. */
+const rate = integer(1, 1_000_000_000)
 
 /** Every environment variable that the server reads: the one place where the documentation takes them from. */
 export const SETTINGS = {
@@ -81,6 +84,16 @@ export const SETTINGS = {
     'Accepted token audiences, with commas between',
     'did:web:localhost%3A<port> with the embedded database, else required',
   ),
+  PUBLIC_URL: optional(httpUrl, 'Where clients reach this server', 'from a did:web in SERVICE_DID'),
+  PLC_URL: setting(httpUrl, 'https://plc.directory', 'Directory that did:plc identities are looked up in'),
+  ENFORCE_LXM: setting(boolean, true, 'false accepts tokens that name no method'),
+  // A token that is overheard is good until it expires; replayed ones are remembered that long.
+  MAX_TOKEN_LIFETIME_S: setting(integer(10, 3600), 300, 'Longest time until a token expires'),
+  TRUSTED_PROXIES: optional(
+    list(networkAddress),
+    'Proxies whose X-Forwarded-For is believed, as addresses or networks with commas between',
+    'none: the client is whoever connects',
+  ),
   // HS256 wants a key as long as its hash (RFC 7518, section 3.2).
   JWT_SECRET: optional(
     secret(32),
@@ -101,6 +114,24 @@ export const SETTINGS = {
   MAX_MEMBERS: setting(integer(2, 10_000), 1000, 'Active members of one conversation'),
   MAX_KEY_PACKAGES: setting(integer(1, 100_000), 500, 'Unconsumed key packages of one DID'),
 
+  RATE_LIMIT_ENABLED: setting(boolean, true, 'false switches all rate limits off'),
+  RATE_LIMIT_SEND: setting(rate, 100, 'sendMessage per DID and minute'),
+  RATE_LIMIT_READ: setting(rate, 500, 'Queries per DID and minute, each method for itself'),
+  RATE_LIMIT_PUBLISH: setting(rate, 50, 'publishKeyPackage per DID and minute'),
+  RATE_LIMIT_CREATE: setting(rate, 5, 'createConvo per DID and minute'),
+  RATE_LIMIT_MEMBERSHIP: setting(rate, 60, 'addMembers and leaveConvo per DID and minute, each'),
+  RATE_LIMIT_MEMBERSHIP_PER_CONVO: setting(rate, 10, 'The same, per DID and conversation'),
+  RATE_LIMIT_OTHER: setting(rate, 200, 'Any other procedure per DID and minute'),
+  RATE_LIMIT_BYTES: setting(integer(MIB, 1024 * MIB), 20 * MIB, 'Bytes of bodies per DID and minute'),
+  RATE_LIMIT_STORED_BYTES: setting(
+    integer(MIB, 1024 * 1024 * MIB),
+    500 * MIB,
+    'Bytes of messages, commits and Welcomes stored per DID and day',
+  ),
+  RATE_LIMIT_FAILED_AUTH: setting(rate, 100, 'Failed authentications per client address and minute'),
+  RATE_LIMIT_CLAIMS: setting(rate, 1000, 'DIDs whose key packages one caller may ask for per hour'),
+  RATE_LIMIT_CLAIMS_PER_TARGET: setting(rate, 30, 'The same, for any one DID'),
+
   METRICS_TOKEN: optional(anyText, 'Bearer token for /metrics', '/metrics answers loopback addresses only'),
   // Each is a time series of its own: a thousand is the most that a scrape should carry.
   METRICS_CONVO_LIMIT: setting(integer(0, 1000), 20, 'Conversations with a mailbox metric of their own'),
@@ -115,6 +146,21 @@ function postgresUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (!url || !['postgres:', 'postgresql:'].includes(url.protocol)) {
     throw new Error('must be a URL like postgres://user:password@host:5432/database')
+  }
+  return text
+}
+
+function httpUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || !['http:', 'https:'].includes(url.protocol) || url.pathname !== '/' || url.search || url.hash) {
+    throw new Error('must be a URL like https://mls.example.com, without a path')
+  }
+  return url.origin
+}
+
+function networkAddress(text: string): string {
+  if (!ipaddr.isValid(text) && !ipaddr.isValidCIDR(text)) {
+    throw new Error('must be addresses or networks, like 10.0.0.0/8, with commas between')
   }
   return text
 }

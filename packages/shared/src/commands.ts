@@ -7,6 +7,14 @@ import type { ErrorName, Refusal } from './errors.ts'
 export type Command = CreateConvoCommand | AddMembersCommand | LeaveConvoCommand | SendMessageCommand
 export type CommandType = Command['type']
 
+/** A token that is good for one procedure: whose hash is stored has been used. */
+export type TokenUse = {
+  /** Keyed hash of the token's issuer and id: 16 bytes, lower-case hex. */
+  hash: string
+  /** Unix ms; from then on the token is refused anyway. */
+  expiresAtMs: number
+}
+
 type CommandBase = {
   convoId: string
   /** DID that the token proved. */
@@ -17,6 +25,7 @@ type CommandBase = {
   /** Bytes that waiting for this command costs. */
   size: number
   idempotency?: { key: string; contentHash: string }
+  tokenUse?: TokenUse
 }
 
 /** A commit as it came, and the epoch that it ends by its own header; no epoch when the bytes are opaque. */

@@ -3,9 +3,12 @@ import { BODY_LIMITS, type Method } from '../xrpc/method.ts'
 
 export const getKeyPackages: Method<'blue.catbird.mls.getKeyPackages'> = {
   maxBodyBytes: BODY_LIMITS.none,
-  async run({ sql }, { dids, cipherSuite }, { caller }) {
+  async run({ sql, metrics }, { dids, cipherSuite }, { caller }) {
     const keyPackages = await claimKeyPackages(sql, { caller, dids, cipherSuite })
     const found = new Set(keyPackages.map(({ did }) => did))
-    return { keyPackages, missing: [...new Set(dids)].filter((did) => !found.has(did)) }
+    const missing = [...new Set(dids)].filter((did) => !found.has(did))
+    metrics.keyPackagesClaimed('claimed', found.size)
+    metrics.keyPackagesClaimed('missing', missing.length)
+    return { keyPackages, missing }
   },
 }

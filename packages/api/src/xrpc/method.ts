@@ -1,3 +1,4 @@
+import type { TokenUse } from '@catbird/shared/commands'
 import type { Input, Nsid, Output, Params, ProcedureNsid, QueryNsid } from '@catbird/shared/lexicon'
 import type { AppContext } from '../context.ts'
 
@@ -5,6 +6,7 @@ import type { AppContext } from '../context.ts'
 export type Request = {
   /** DID that the token proved. */
   caller: string
+  tokenUse?: TokenUse
   requestId: string
   /** Unix ms; no work is begun after it. */
   deadlineMs: number
