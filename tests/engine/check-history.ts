@@ -2,6 +2,7 @@ import { checkLog } from './check-log.ts'
 import { checkRefusals } from './check-refusals.ts'
 import { checkReplies } from './check-replies.ts'
 import { checkTables } from './check-tables.ts'
+import { checkTokens } from './check-tokens.ts'
 import { type ConvoLog, convoLogs } from './convo-log.ts'
 import type { Exchange, StoredDatabase } from './history.ts'
 import { matchRows } from './match-rows.ts'
@@ -16,7 +17,7 @@ export type CheckOptions = ModelOptions & {
 /**
  * Holds what clients were told against what the database says in the end. Returns what is wrong, one line each:
  * gaps, doubles and broken chains; accepted commands that are missing, changed, doubled or not as the reply said;
- * refused ones that are there or were refused without a reason at any time between request and reply; replies
+ * tokens used twice; refused ones that are there or were refused without a reason at any time between request and reply; replies
  * before COMMIT; rows that nobody asked for. `OutcomeUnknown` and a missing reply allow either.
  *
  * Requests must differ in content unless they share an idempotency key or message id: a command without either is
@@ -33,6 +34,7 @@ export function checkHistory(history: Exchange[], database: StoredDatabase, opti
   checkReplies(logs, report)
   checkRefusals(history, world, options, report)
   checkTables(world, database, report)
+  checkTokens(history, logs, database, report)
   return problems
 }
 

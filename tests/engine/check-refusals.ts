@@ -14,7 +14,7 @@ import { packagesOf, type ReplayedWorld } from './replay-logs.ts'
 type Report = (problem: string) => void
 type Options = ModelOptions & { mustNameWinners?: boolean }
 
-/** Refusals that say something about the server, not about the conversation. */
+/** Refusals that say something about the server or the request, not about the conversation. */
 const OF_THE_SERVER: ErrorName[] = [
   'Overloaded',
   'ShuttingDown',
@@ -22,6 +22,8 @@ const OF_THE_SERVER: ErrorName[] = [
   'InternalServerError',
   'RateLimitExceeded',
   'OutcomeUnknown',
+  // Judged by check-tokens.ts.
+  'ReplayedToken',
 ]
 
 /** Every refusal must have been true at some moment between its request and its reply. */

@@ -48,6 +48,7 @@ export class CommandMaker {
     if (this.#repeatable.length > 0 && random.chance(0.15))
       return [this.#repeat(random.pick(this.#repeatable))]
     const command = this.#new()
+    if (command.tokenUse && random.chance(0.3)) return [command, this.#replayed(command)]
     if (command.idempotency || ('message' in command && command.message)) {
       this.#repeatable.push(command)
       if (this.#repeatable.length > 12) this.#repeatable.shift()
@@ -62,6 +63,12 @@ export class CommandMaker {
     if (this.#random.chance(0.8)) return again
     const other = this.#random.chance(0.5) ? this.#random.pick(CONVOS) : command.convoId
     return this.#renamed({ ...again, convoId: other }, this.#bytes())
+  }
+
+  /** The very same request, perhaps for another conversation: only one of the two may take effect. */
+  #replayed(command: Command): Command {
+    const convoId = this.#random.chance(0.2) ? this.#random.pick(CONVOS) : command.convoId
+    return { ...command, convoId, requestId: `#${this.#count++}` }
   }
 
   #renamed(command: Command, bytes: Uint8Array): Command {
@@ -139,7 +146,13 @@ export class CommandMaker {
 
   #fresh() {
     const isHasty = this.#random.chance(0.02)
-    return { requestId: `#${this.#count++}`, deadlineMs: this.#nowMs() + (isHasty ? 20 : DEADLINE_MS) }
+    const hash = `t${this.#count}`
+    const tokenUse = this.#random.chance(0.4) ? { hash, expiresAtMs: this.#nowMs() + DEADLINE_MS } : undefined
+    return {
+      requestId: `#${this.#count++}`,
+      tokenUse,
+      deadlineMs: this.#nowMs() + (isHasty ? 20 : DEADLINE_MS),
+    }
   }
 
   /** Mostly a member. */

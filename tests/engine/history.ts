@@ -66,4 +66,6 @@ export type StoredDatabase = {
   welcomes: StoredWelcome[]
   keyPackages: StoredKeyPackage[]
   records: StoredRecord[]
+  /** Hashes of used tokens. */
+  tokens: string[]
 }

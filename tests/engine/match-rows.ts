@@ -162,8 +162,8 @@ function claim(
   }
 }
 
-/** What makes two commands one: the idempotency key, or the message id, each with its content. */
-function intentsOf({ idempotency, caller, type, ...command }: Command): string[] {
+/** What makes two commands one: the idempotency key or the message id, each with its content, else the token. */
+function intentsOf({ idempotency, tokenUse, caller, type, ...command }: Command): string[] {
   const intents: string[] = []
   if (idempotency)
     intents.push(`${keyOf({ ...idempotency, caller, method: type })} ${idempotency.contentHash}`)
@@ -171,6 +171,7 @@ function intentsOf({ idempotency, caller, type, ...command }: Command): string[]
     const { id, contentHash } = command.message
     intents.push(`message ${command.convoId} ${caller} ${id} ${contentHash}`)
   }
+  if (tokenUse && intents.length === 0) intents.push(`token ${tokenUse.hash}`)
   return intents
 }
 

@@ -14,10 +14,18 @@ export class SimDatabase {
   readonly keyPackages: SimKeyPackage[] = []
   readonly records = new Map<string, SimRecord>()
   readonly recordInserters = new Map<string, SimTransaction>()
+  readonly usedTokens = new Set<string>()
+  readonly tokenInserters = new Map<string, SimTransaction>()
   /** Rows that a unique index had to stop although the guards should have: each one is a fault of the engine. */
   readonly faults: string[] = []
   /** What unique indexes stopped that the engine lets them stop, and guards that were lost. */
-  readonly counts = { duplicateMessages: 0, duplicateRecords: 0, lostGuards: 0, written: 0 }
+  readonly counts = {
+    duplicateMessages: 0,
+    duplicateRecords: 0,
+    duplicateTokens: 0,
+    lostGuards: 0,
+    written: 0,
+  }
 
   convo(convoId: string): SimConvo {
     let convo = this.convos.get(convoId)
@@ -67,6 +75,7 @@ export class SimDatabase {
     if (keys.some(({ formerMembers = [] }) => formerMembers.length > 0)) {
       reads.push(() => this.#readFormerMembers(keys, facts))
     }
+    if (keys.some(({ tokenHash }) => tokenHash !== undefined)) reads.push(() => this.#readTokens(keys, facts))
     return reads
   }
 
@@ -109,6 +118,12 @@ export class SimDatabase {
           facts[i]!.keyPackages.push({ did, hash, ref, lastResort, consumedBy })
         }
       }
+    }
+  }
+
+  #readTokens(keys: FactKeys[], facts: Facts[]): void {
+    for (const [i, { tokenHash }] of keys.entries()) {
+      if (tokenHash !== undefined && this.usedTokens.has(tokenHash)) facts[i]!.isTokenUsed = true
     }
   }
 

@@ -34,7 +34,9 @@ const HELD_MS = 60_000
 
 /** Needs nothing but its conversation's row. */
 function isPlain({ changes }: Unit): boolean {
-  return changes.every(({ record, keyPackages }) => !record && keyPackages.length === 0)
+  return changes.every(
+    ({ record, tokenUse, keyPackages }) => !record && !tokenUse && keyPackages.length === 0,
+  )
 }
 
 /** The store of one owner: every call is a chain of steps that the scheduler takes when it likes. */

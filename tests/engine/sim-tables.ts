@@ -80,6 +80,8 @@ export type SimRecord = {
   answer: Answer
 }
 
+export type SimToken = { convo_id: string; hash: string }
+
 /** A conversation's rows in all tables, and who holds its head row or is inserting it. */
 export class SimConvo {
   head: SimHead | undefined

@@ -9,6 +9,7 @@ import {
   type SimKeyPackage,
   type SimLogRow,
   type SimRecord,
+  type SimToken,
   type SimWelcome,
 } from './sim-tables.ts'
 
@@ -28,6 +29,7 @@ export class SimTransaction {
   readonly #held: (SimConvo | SimKeyPackage)[] = []
   readonly #inserting: SimConvo[] = []
   readonly #recording: string[] = []
+  readonly #using: string[] = []
 
   constructor(database: SimDatabase) {
     this.#database = database
@@ -61,11 +63,14 @@ export class SimTransaction {
     for (const record of batch.records as SimRecord[]) {
       if (this.#database.records.has(recordKey(record))) this.#allowed.delete(record.convo_id)
     }
+    for (const { convo_id, hash } of batch.tokens as SimToken[]) {
+      if (this.#database.usedTokens.has(hash)) this.#allowed.delete(convo_id)
+    }
   }
 
   /** The transaction that this one has to wait for, when there is one. */
   acquire(): SimTransaction | undefined {
-    return this.#insertHeads() ?? this.#insertRecords()
+    return this.#insertHeads() ?? this.#insertTokens() ?? this.#insertRecords()
   }
 
   commit(atTime: number): Set<string> {
@@ -83,6 +88,9 @@ export class SimTransaction {
       if (!this.#isWritten(record.convo_id)) continue
       this.#database.records.set(recordKey(record), structuredClone(record))
     }
+    for (const { convo_id, hash } of batch.tokens as SimToken[]) {
+      if (this.#isWritten(convo_id)) this.#database.usedTokens.add(hash)
+    }
     this.#database.counts.written += this.#allowed.size
     this.#database.counts.lostGuards += batch.heads.length - this.#allowed.size
     this.end()
@@ -96,6 +104,7 @@ export class SimTransaction {
     for (const row of this.#held) row.holder = undefined
     for (const convo of this.#inserting) convo.inserter = undefined
     for (const key of this.#recording) this.#database.recordInserters.delete(key)
+    for (const hash of this.#using) this.#database.tokenInserters.delete(hash)
   }
 
   #isWritten(convoId: unknown): boolean {
@@ -140,6 +149,24 @@ export class SimTransaction {
       }
       recordInserters.set(key, this)
       this.#recording.push(key)
+    }
+    return undefined
+  }
+
+  #insertTokens(): SimTransaction | undefined {
+    const { tokenInserters, usedTokens, counts } = this.#database
+    const tokens = this.#batch!.tokens as SimToken[]
+    for (const { convo_id, hash } of tokens) {
+      if (!this.#isWritten(convo_id)) continue
+      const inserter = tokenInserters.get(hash)
+      if (inserter && inserter !== this) return inserter
+      if (inserter === this) continue
+      if (usedTokens.has(hash) || tokens.filter((other) => other.hash === hash).length > 1) {
+        counts.duplicateTokens++
+        throw new StoreError('rolledBack', 'duplicate key in used_tokens')
+      }
+      tokenInserters.set(hash, this)
+      this.#using.push(hash)
     }
     return undefined
   }

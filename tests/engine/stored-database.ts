@@ -31,6 +31,7 @@ export function storedDatabase(database: SimDatabase): StoredDatabase {
     records: [...database.records.values()].map(({ caller, method, key, content_hash }) => {
       return { caller, method, key, contentHash: content_hash }
     }),
+    tokens: [...database.usedTokens],
   }
 }
 

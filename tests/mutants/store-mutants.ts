@@ -37,6 +37,34 @@ export const STORE_MUTANTS: Mutant[] = [
     killer: writeUnits('G14 writes nothing when the idempotency key is recorded'),
   },
   {
+    name: 'the batch statement does not look at used tokens',
+    file: `${STORE}/write-units.ts`,
+    find: 'where t.convo_id = h.convo_id)\n        ${',
+    replace: 'where t.convo_id is null)\n        ${',
+    killer: writeUnits('G14 writes nothing when the token has been used'),
+  },
+  {
+    name: 'tokens are used by what was not written',
+    file: `${STORE}/write-units.ts`,
+    find: 'select hash, expires_at from token join written w using (convo_id)',
+    replace: 'select hash, expires_at from token',
+    killer: writeUnits('G14 leaves a token unused when nothing was written'),
+  },
+  {
+    name: 'tokens are not noted as used',
+    file: `${STORE}/fold-units.ts`,
+    find: 'if (change.tokenUse) {',
+    replace: 'if (change.tokenUse && !change.tokenUse) {',
+    killer: HISTORIES,
+  },
+  {
+    name: 'the lock does not look for used tokens',
+    file: `${STORE}/run-locked.ts`,
+    find: 'hasLostGuard: tries > 0',
+    replace: 'hasLostGuard: false',
+    killer: writeUnits('G14 executeLocked names a token'),
+  },
+  {
     name: 'the batch statement does not look at key packages',
     file: `${STORE}/write-units.ts`,
     find: 'and not exists (select from taken t where t.convo_id = h.convo_id and not t.is_free)',
@@ -193,8 +221,9 @@ export const STORE_MUTANTS: Mutant[] = [
   {
     name: 'a command under the lock has another entry id on each try',
     file: `${STORE}/run-locked.ts`,
-    find: 'executeLocked(transaction, command, context, onWrite)',
-    replace: 'executeLocked(transaction, command, { ...context, entryId: crypto.randomUUID() }, onWrite)',
+    find: 'executeLocked(transaction, command, context, context.hasLostGuard, onWrite)',
+    replace:
+      'executeLocked(transaction, command, { ...context, entryId: crypto.randomUUID() }, context.hasLostGuard, onWrite)',
     killer: HISTORIES,
   },
   {

@@ -20,7 +20,7 @@ describe('loadConfig', () => {
     const config = loadConfig({})
     expect(config.database.url).toBeUndefined()
     expect(config.server).toMatchObject({ port: 3000, host: '127.0.0.1' })
-    expect(config.auth).toEqual({ audiences: ['did:web:localhost%3A3000'], jwtSecret: undefined })
+    expect(config.auth).toMatchObject({ audiences: ['did:web:localhost%3A3000'], jwtSecret: undefined })
     expect(config.actors).toMatchObject({ isEnabled: true, rolloutPercent: 100, mailboxLimit: 1000 })
   })
 

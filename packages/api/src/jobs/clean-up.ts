@@ -28,6 +28,7 @@ const KINDS: Record<string, (sql: Sql) => Promise<number>> = {
   idempotency: deleteRecords,
   keyPackages: deleteKeyPackages,
   welcomes: deleteWelcomeBytes,
+  usedTokens: deleteUsedTokens,
 }
 
 async function inChunks(deleteChunk: () => Promise<number>): Promise<number> {
@@ -78,5 +79,13 @@ async function deleteKeyPackages(sql: Sql): Promise<number> {
       select did, hash from key_packages
       where expires_at <= now() and (consumed_by is null or created_at < now() - interval '91 days')
       limit ${CHUNK} for update skip locked)`
+  return count
+}
+
+/** Tokens that are refused anyway, because they have expired. */
+async function deleteUsedTokens(sql: Sql): Promise<number> {
+  const { count } = await sql`
+    delete from used_tokens where hash in (
+      select hash from used_tokens where expires_at <= now() limit ${CHUNK} for update skip locked)`
   return count
 }

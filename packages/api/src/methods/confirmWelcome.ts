@@ -1,12 +1,17 @@
 import { requireMember } from '../queries/access.ts'
+import { usingToken } from '../queries/use-token.ts'
 import { confirmWelcome as confirm } from '../queries/welcomes.ts'
 import { BODY_LIMITS, type Method } from '../xrpc/method.ts'
 
 export const confirmWelcome: Method<'blue.catbird.mls.confirmWelcome'> = {
   maxBodyBytes: BODY_LIMITS.small,
-  async run({ sql }, { convoId, success, errorDetails, keyPackageHash }, { caller }) {
+  async run({ sql }, { convoId, success, errorDetails, keyPackageHash }, { caller, tokenUse }) {
     await requireMember(sql, convoId, caller)
     const key = { convoId, did: caller, keyPackageHash }
-    return { confirmed: await confirm(sql, key, success ? { success } : { success, failure: errorDetails }) }
+    const confirmation = success ? { success } : { success, failure: errorDetails }
+    const confirmed = await usingToken(sql, tokenUse, (transaction) =>
+      confirm(transaction, key, confirmation),
+    )
+    return { confirmed }
   },
 }

@@ -5,6 +5,7 @@ import type { PublishKeyPackageInput } from '@catbird/shared/lexicon'
 import { verifyKeyPackage } from '@catbird/shared/mls/verify-key-package'
 import type { AppContext } from '../context.ts'
 import { countAvailable, storeKeyPackage } from '../queries/key-packages.ts'
+import { usingToken } from '../queries/use-token.ts'
 import { BODY_LIMITS, type Method } from '../xrpc/method.ts'
 
 const HOUR_MS = 60 * 60 * 1000
@@ -13,17 +14,18 @@ const MAX_LIFETIME_MS = 90 * 24 * HOUR_MS + HOUR_MS
 
 export const publishKeyPackage: Method<'blue.catbird.mls.publishKeyPackage'> = {
   maxBodyBytes: BODY_LIMITS.keyPackage,
-  async run(context, input, { caller }) {
+  async run(context, input, { caller, tokenUse }) {
     const { sql, config } = context
     const nowMs = context.clock.now()
     const checked = await check(context, input, caller, nowMs)
-    const outcome = await storeKeyPackage(sql, {
+    const entry = {
       did: caller,
       ...checked,
       cipherSuite: input.cipherSuite,
       bytes: input.keyPackage,
       maxPerDid: config.limits.maxKeyPackages,
-    })
+    }
+    const outcome = await usingToken(sql, tokenUse, (transaction) => storeKeyPackage(transaction, entry))
     if (outcome === 'full') {
       throw new RefusalError('TooManyKeyPackages', 'the caller has too many key packages', {
         limit: config.limits.maxKeyPackages,

@@ -9,13 +9,22 @@ import type { ConvoState } from './state.ts'
 /** How long an accepted command's answer is kept for repeats. */
 const RECORD_TTL_MS = 24 * 60 * 60 * 1000
 
-/** The facts that deciding `command` needs; undefined when it needs none. */
-export function factKeys(state: ConvoState | null, command: Command): FactKeys | undefined {
+/**
+ * The facts that deciding `command` needs; undefined when it needs none. Whether its token has been used is left to
+ * the guard of the write, unless facts are read anyway or a guard was lost before.
+ */
+export function factKeys(
+  state: ConvoState | null,
+  command: Command,
+  hasLostGuard: boolean,
+): FactKeys | undefined {
   const rule = COMMANDS[command.type] as { facts(s: ConvoState | null, c: Command): Partial<FactKeys> }
-  const { idempotency, caller, type, convoId } = command
+  const { idempotency, tokenUse, caller, type, convoId } = command
   const keys: FactKeys = { ...rule.facts(state, command), convoId }
   if (idempotency) keys.record = { caller, method: type, key: idempotency.key }
-  return keys.record || keys.messageId || keys.keyPackages || keys.formerMembers ? keys : undefined
+  const needsFacts = keys.record || keys.messageId || keys.keyPackages || keys.formerMembers
+  if (tokenUse && (needsFacts || hasLostGuard)) keys.tokenHash = tokenUse.hash
+  return needsFacts || keys.tokenHash ? keys : undefined
 }
 
 /**
@@ -37,12 +46,16 @@ export function decide(state: ConvoState | null, command: Command, facts: Facts,
       entryId: context.entryId,
       rows: draft.rows,
       keyPackages,
+      tokenUse: command.tokenUse,
       record: recordOf(command, answer, context.nowMs),
     },
   }
 }
 
 function recognise(command: Command, facts: Facts): Decision | undefined {
+  if (facts.isTokenUsed) {
+    return { outcome: 'refused', refusal: refusal('ReplayedToken', 'the token has been used') }
+  }
   if (facts.record && command.idempotency) {
     if (facts.record.contentHash === command.idempotency.contentHash) {
       return { outcome: 'repeated', answer: facts.record.answer }

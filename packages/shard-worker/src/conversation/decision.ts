@@ -1,4 +1,4 @@
-import type { Answer, CommandType, KeyPackageName } from '@catbird/shared/commands'
+import type { Answer, CommandType, KeyPackageName, TokenUse } from '@catbird/shared/commands'
 import { type ErrorName, type Refusal, refusal } from '@catbird/shared/errors'
 import type { LogEvent } from '@catbird/shared/events'
 import type { ConvoState, LogRow } from './state.ts'
@@ -26,6 +26,7 @@ export type Change = {
   /** Key packages that acceptance consumes; last-resort ones are not among them. */
   keyPackages: KeyPackageName[]
   record?: IdempotencyRecord
+  tokenUse?: TokenUse
 }
 
 export type IdempotencyRecord = {

@@ -6,6 +6,8 @@ export type FactKeys = {
   record?: { caller: string; method: string; key: string }
   messageId?: string
   keyPackages?: KeyPackageName[]
+  /** Has this token been used? */
+  tokenHash?: string
   /** DIDs that are not active: were they ever members? */
   formerMembers?: string[]
 }
@@ -21,6 +23,7 @@ export type KeyPackageFact = {
 export type Facts = {
   record?: { contentHash: string; answer: Answer }
   message?: { sender: string; contentHash: string | null; answer: Answer }
+  isTokenUsed?: boolean
   /** The packages found, in no order; those named and not here do not exist (any more). */
   keyPackages: KeyPackageFact[]
   formerMembers: string[]

@@ -36,7 +36,8 @@ export function settleRefused(pending: Pending, error: ErrorName, message: strin
 /** Names of things that two commands of one shard must not stage at once, whatever their conversations. */
 export function claimsOf({ command }: Pending, facts?: Facts): string[] {
   const claims: string[] = []
-  const { idempotency, caller, type } = command
+  const { idempotency, tokenUse, caller, type } = command
+  if (tokenUse) claims.push(`token ${tokenUse.hash}`)
   if (idempotency) claims.push(`record ${caller} ${type} ${idempotency.key}`)
   if (command.type === 'sendMessage' && command.message) {
     claims.push(`message ${command.convoId} ${command.message.id}`)

@@ -38,8 +38,8 @@ async function readStates(store: Store, turns: Turn[]): Promise<void> {
 async function readFacts(store: Store, turns: Turn[]): Promise<void> {
   const wanted: { turn: Turn; i: number; keys: FactKeys }[] = []
   for (const turn of turns) {
-    for (const [i, { command }] of turn.pendings.entries()) {
-      const keys = factKeys(turn.actor.state ?? null, command)
+    for (const [i, { command, lostGuards }] of turn.pendings.entries()) {
+      const keys = factKeys(turn.actor.state ?? null, command, lostGuards > 0)
       if (keys) wanted.push({ turn, i, keys })
     }
   }

@@ -14,20 +14,22 @@ export type LockedTransaction = Omit<Store, 'executeLocked'> & {
 /**
  * Decides and writes one command in the given transaction while it holds the conversation's row, so that neither
  * acceptance nor refusal can be overtaken. Undefined when a guard outside the row was lost (a key package, an
- * idempotency key, a groupId taken meanwhile): try again.
+ * idempotency key or a token used, a groupId taken meanwhile): try again.
  *
+ * @param hasLostGuard an earlier try was undefined
  * @param onWrite is told of the write before it is sent
  */
 export async function executeLocked(
   transaction: LockedTransaction,
   command: Command,
   context: Context,
+  hasLostGuard: boolean,
   onWrite: (write: SentWrite) => void,
 ): Promise<LockedResult | undefined> {
   const { convoId } = command
   await transaction.lock(convoId)
   const state = (await transaction.load([convoId])).get(convoId) ?? null
-  const keys = factKeys(state, command)
+  const keys = factKeys(state, command, hasLostGuard)
   const facts = keys ? (await transaction.facts([keys]))[0]! : NO_FACTS
   const decision = decide(state, command, facts, context)
   switch (decision.outcome) {

@@ -14,7 +14,8 @@ export type BatchRows = Record<
   | 'welcomeBytes'
   | 'withdrawals'
   | 'keyPackages'
-  | 'records',
+  | 'records'
+  | 'tokens',
   Record<string, unknown>[]
 >
 
@@ -30,6 +31,7 @@ export function foldUnits(units: Unit[]): BatchRows {
     withdrawals: [],
     keyPackages: [],
     records: [],
+    tokens: [],
   }
   for (const unit of units) foldUnit(batch, unit)
   // One order for all writers, so that two of them never wait for each other in a circle.
@@ -38,6 +40,7 @@ export function foldUnits(units: Unit[]): BatchRows {
   batch.records.sort(
     (a, b) => compare(a.caller, b.caller) || compare(a.method, b.method) || compare(a.key, b.key),
   )
+  batch.tokens.sort((a, b) => compare(a.hash, b.hash))
   return batch
 }
 
@@ -54,7 +57,7 @@ function foldUnit(batch: BatchRows, unit: Unit): void {
       batch.rows.push(logRow(unit.convoId, change.entryId, row))
       fold.apply(row, change.entryId)
     }
-    foldKeyPackagesAndRecord(batch, unit.convoId, change)
+    foldWhatIsUsed(batch, unit.convoId, change)
   }
   batch.joins.push(...fold.joins)
   batch.leaves.push(...fold.leaves.values())
@@ -111,10 +114,14 @@ function logRow(convoId: string, entryId: string, row: LogRow): Record<string, u
   }
 }
 
-function foldKeyPackagesAndRecord(batch: BatchRows, convoId: string, change: Change): void {
+function foldWhatIsUsed(batch: BatchRows, convoId: string, change: Change): void {
   const consumedAt = timestamp(change.rows[0]!.atMs)
   for (const { did, hash } of change.keyPackages) {
     batch.keyPackages.push({ convo_id: convoId, did, hash, consumed_at: consumedAt })
+  }
+  if (change.tokenUse) {
+    const { hash, expiresAtMs } = change.tokenUse
+    batch.tokens.push({ convo_id: convoId, hash, expires_at: timestamp(expiresAtMs) })
   }
   if (!change.record) return
   const { contentHash, expiresAtMs, ...key } = change.record

@@ -11,6 +11,7 @@ export async function loadFacts(sql: Sql, keys: FactKeys[]): Promise<Facts[]> {
     loadMessages(sql, keys, facts),
     loadKeyPackages(sql, keys, facts),
     loadFormerMembers(sql, keys, facts),
+    loadTokens(sql, keys, facts),
   ])
   return facts
 }
@@ -94,4 +95,13 @@ async function loadFormerMembers(sql: Sql, keys: FactKeys[], facts: Facts[]): Pr
     from json_to_recordset(${JSON.stringify(wanted)}::text::json) as w(i integer, convo_id text, did text)
     join members m on m.convo_id = w.convo_id and m.did = w.did and m.left_n is not null`
   for (const row of rows) facts[row.i]!.formerMembers.push(row.did)
+}
+
+async function loadTokens(sql: Sql, keys: FactKeys[], facts: Facts[]): Promise<void> {
+  const wanted = keys.flatMap(({ tokenHash }, i) => (tokenHash === undefined ? [] : [{ i, hash: tokenHash }]))
+  if (wanted.length === 0) return
+  const rows = await sql<{ i: number }[]>`
+    select w.i from json_to_recordset(${JSON.stringify(wanted)}::text::json) as w(i integer, hash text)
+    join used_tokens u on u.hash = decode(w.hash, 'hex')`
+  for (const { i } of rows) facts[i]!.isTokenUsed = true
 }

@@ -33,7 +33,7 @@ export async function runLocked(
     if (tries > 0) await clock.sleep(PAUSE_MS * tries)
     try {
       const result = await begin((transaction) => {
-        return tryOnce(transaction, command, context, sent, (write) => {
+        return tryOnce(transaction, command, { ...context, hasLostGuard: tries > 0 }, sent, (write) => {
           sent = write
         })
       })
@@ -53,13 +53,13 @@ export async function runLocked(
 async function tryOnce(
   transaction: LockedTransaction,
   command: Command,
-  context: Parameters<typeof executeLocked>[2],
+  context: Parameters<typeof executeLocked>[2] & { hasLostGuard: boolean },
   sent: SentWrite | undefined,
   onWrite: (write: SentWrite) => void,
 ): Promise<LockedResult | undefined> {
   const before = sent && (await findWrite(transaction, command.convoId, context.entryId, sent))
   if (before) return before
-  const result = await executeLocked(transaction, command, context, onWrite)
+  const result = await executeLocked(transaction, command, context, context.hasLostGuard, onWrite)
   if (!sent || !result || result.reply.ok) return result
   // A row that is not there yet cannot be locked: what the refusal rests on may be our own write.
   return (await findWrite(transaction, command.convoId, context.entryId, sent)) ?? result

@@ -38,7 +38,7 @@ async function decided(input: Input): Promise<Unit> {
   const base = { caller: ALICE, requestId: 'r', deadlineMs: Date.now() + 10_000, size: 100, keyPackages: [] }
   const command = { ...base, ...input } as unknown as Command
   const state = (await store.load([command.convoId])).get(command.convoId) ?? null
-  const keys = factKeys(state, command)
+  const keys = factKeys(state, command, false)
   const facts = keys ? (await store.facts([keys]))[0]! : NO_FACTS
   const decision = decide(state, command, facts, { nowMs: Date.now(), entryId: newEntryId(), policy })
   if (decision.outcome !== 'accepted') throw new Error(JSON.stringify(decision))
@@ -128,6 +128,25 @@ describe('writeUnits', () => {
     expect(await store.write([batch[0]!])).toEqual(new Set([one]))
     expect(await store.write([batch[1]!])).toEqual(new Set())
     expect((await logOf(two)).length).toBe(2)
+  })
+
+  it('G14 writes nothing when the token has been used already, whatever the conversation', async () => {
+    const [one, two] = [await newConvo(), await newConvo()]
+    const tokenUse = { hash: 'ab'.repeat(16), expiresAtMs: Date.now() + 60_000 }
+    const batch = [await send(one, { tokenUse }), await send(two, { tokenUse })]
+    expect(await store.write([batch[0]!])).toEqual(new Set([one]))
+    expect(await store.write([batch[1]!])).toEqual(new Set())
+    const [facts] = await store.facts([{ convoId: two, tokenHash: tokenUse.hash }])
+    expect(facts).toMatchObject({ isTokenUsed: true })
+  })
+
+  it('G14 leaves a token unused when nothing was written', async () => {
+    const convoId = await newConvo()
+    const tokenUse = { hash: 'cd'.repeat(16), expiresAtMs: Date.now() + 60_000 }
+    const [late, next] = [await send(convoId, { tokenUse }), await send(convoId)]
+    await store.write([next])
+    expect(await store.write([late])).toEqual(new Set())
+    expect(await store.write([await send(convoId, { tokenUse })])).toEqual(new Set([convoId]))
   })
 
   it('consumes a key package for the first conversation that names it and refuses the second whole', async () => {
@@ -240,6 +259,24 @@ describe('PgStore', () => {
       expect(await writing).toMatchObject({ failure: 'unknown' })
     })
     expect(await store.write([unit])).toEqual(new Set([convoId]))
+  })
+
+  it('G14 executeLocked names a token that has been used', async () => {
+    const convoId = await newConvo()
+    const tokenUse = { hash: 'ef'.repeat(16), expiresAtMs: Date.now() + 60_000 }
+    const base = { caller: ALICE, requestId: 'r', deadlineMs: Date.now() + 10_000, size: 100, tokenUse }
+    const command = {
+      ...base,
+      type: 'sendMessage',
+      convoId,
+      bytes,
+      sha256: sha256Hex(bytes),
+      epoch: 0,
+    } as Command
+    expect((await store.executeLocked(command, newEntryId())).reply.ok).toBe(true)
+    expect(await store.executeLocked(command, newEntryId())).toMatchObject({
+      reply: { ok: false, refusal: { error: 'ReplayedToken' } },
+    })
   })
 
   it('executeLocked waits for the row and decides on what the former holder wrote', async () => {

@@ -8,7 +8,7 @@ import { membershipWrites } from './write-membership.ts'
  * Writes a batch in one statement, which is one transaction, and returns the conversations that were written.
  *
  * A conversation is written whole or not at all. It is when its head could be taken at the expected version
- * without waiting, all its key packages are still free, and none of its idempotency keys is recorded; everything
+ * without waiting, all its key packages are still free, and none of its idempotency keys or tokens was used; everything
  * else hangs on the head rows that the guarded update (or the insert of a new head) returned. `log` has no ON
  * CONFLICT: a second row for one seq or one epoch fails the batch instead of vanishing.
  *
@@ -39,11 +39,16 @@ export async function writeUnits(sql: Sql, incarnation: number, units: Unit[]): 
         convo_id text, caller text, method text, key text, content_hash text, answer json,
         expires_at timestamptz)
     ),
+    token as (
+      select convo_id, decode(hash, 'hex') as hash, expires_at
+      from json_to_recordset(${rowsOf('tokens')}) as t(convo_id text, hash text, expires_at timestamptz)
+    ),
     ${membership?.guards ?? sql``}
     allowed as (
       select * from ${membership ? sql`(select * from locked union all select * from absent)` : sql`locked`} h
       where not exists (
           select from record r join idempotency i using (caller, method, key) where r.convo_id = h.convo_id)
+        and not exists (select from token t join used_tokens u using (hash) where t.convo_id = h.convo_id)
         ${membership ? sql`and not exists (select from taken t where t.convo_id = h.convo_id and not t.is_free)` : sql``}
     ),
     updated as (
@@ -74,6 +79,11 @@ export async function writeUnits(sql: Sql, incarnation: number, units: Unit[]): 
       join written w using (convo_id)
     ),
     ${membership?.changes ?? sql``}
+    used as (
+      insert into used_tokens (hash, expires_at)
+      select hash, expires_at from token join written w using (convo_id)
+      order by hash
+    ),
     recorded as (
       insert into idempotency (caller, method, key, content_hash, answer, expires_at)
       select caller, method, key, content_hash, answer, expires_at
