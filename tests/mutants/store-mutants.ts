@@ -195,7 +195,7 @@ export const STORE_MUTANTS: Mutant[] = [
     file: `${STORE}/run-locked.ts`,
     find: 'if (before) return before',
     replace: '',
-    killer: HISTORIES,
+    killer: RUN_LOCKED,
   },
   {
     name: 'a command under the lock is refused because of its own earlier write',

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { TestClient } from './client.ts'
+import { keepLogLine } from './log-secrets.ts'
 import { type TestEnv, testEnv } from './server.ts'
 
 const MAIN = fileURLToPath(new URL('../../packages/api/src/main.ts', import.meta.url))
@@ -57,6 +58,7 @@ function portOf(child: ChildProcess): Promise<number> {
     }, START_MS)
     child.once('exit', (code) => reject(new Error(`the server ended with code ${code}`)))
     createInterface({ input: child.stdout! }).on('line', (line) => {
+      keepLogLine(line)
       // Faults of the server explain failures of the test.
       if (line.includes('"level":"ERROR"')) console.error(line)
       const port = /^Serving on port (\d+)/.exec(messageOf(line))?.[1]

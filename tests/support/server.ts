@@ -3,6 +3,7 @@ import { type Service, startService } from '@catbird/api/service'
 import { pino } from 'pino'
 import { TestClient } from './client.ts'
 import { TEST_AUDIENCE, TEST_SECRET } from './identity.ts'
+import { keepLogLine } from './log-secrets.ts'
 import { createTestDatabase, type TestDatabase } from './postgres.ts'
 
 /** The ways in which a server can run commands; what must hold in all of them is tested in each. */
@@ -33,7 +34,12 @@ export async function startTestServer(env: TestEnv = {}, database?: TestDatabase
   const logs: Record<string, unknown>[] = []
   const log = pino(
     { level: 'debug', formatters: { level: (label) => ({ level: label.toUpperCase() }) } },
-    { write: (line) => void logs.push(JSON.parse(line)) },
+    {
+      write(line) {
+        logs.push(JSON.parse(line))
+        keepLogLine(line)
+      },
+    },
   )
   const service = await startService(config, log, { checkOutputs: true })
   return {
