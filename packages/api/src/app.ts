@@ -3,6 +3,9 @@ import { Hono } from 'hono'
 import type { AppContext } from './context.ts'
 import type { Health } from './health.ts'
 import { mayReadMetrics } from './middleware/metrics-access.ts'
+import { browserAccess, securityHeaders, setHeaders } from './middleware/outer-headers.ts'
+import { serveDidDocument } from './well-known/did-document.ts'
+import { frontPage } from './well-known/front-page.ts'
 import { errorResponse } from './xrpc/errors.ts'
 import { xrpcHandler } from './xrpc/xrpc-handler.ts'
 
@@ -15,9 +18,19 @@ export type AppOptions = {
 
 /** Every route of the server. */
 export function createApp({ context, health, version, renderMetrics }: AppOptions) {
+  const { config } = context
   const app = new Hono<{ Bindings: HttpBindings }>()
-  app.get('/xrpc/_health', (c) => c.json({ version }, 200, { 'Cache-Control': 'no-store' }))
+  const secured = setHeaders(securityHeaders(config.server.publicUrl))
+  const xrpcPage = setHeaders({ 'Cache-Control': 'no-store' })
+  // The methods set all their headers themselves: middleware on the way to them would double what a request costs.
+  app.options('/xrpc/*', secured, xrpcPage, browserAccess())
+  app.get('/xrpc/_health', secured, xrpcPage, browserAccess(), (c) => c.json({ version }))
   app.all('/xrpc/*', xrpcHandler(context))
+
+  app.use(secured)
+  app.get('/', (c) => c.text(frontPage(version)))
+  app.use('/.well-known/*', browserAccess())
+  app.get('/.well-known/did.json', serveDidDocument(config))
   app.get('/health', async (c) => {
     const report = await health.report()
     return c.json(report, report.status === 'unhealthy' ? 503 : 200)
@@ -27,7 +40,7 @@ export function createApp({ context, health, version, renderMetrics }: AppOption
     const report = await health.readiness()
     return c.json(report, report.ready ? 200 : 503)
   })
-  app.get('/metrics', mayReadMetrics(context.config.metrics.token), async (c) =>
+  app.get('/metrics', mayReadMetrics(config.metrics.token), async (c) =>
     c.body(await renderMetrics(), 200, { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' }),
   )
   app.notFound((c) => c.json({ error: 'NotFound', message: 'no such page' }, 404))

@@ -2,8 +2,10 @@ import type { Clock } from '@catbird/shared/clock'
 import type { Pool } from '@catbird/shared/sql'
 import type { Logger } from 'pino'
 import type { Authenticator } from './auth/authenticator.ts'
+import type { BlockedDids } from './auth/blocked-dids.ts'
 import type { Config } from './config.ts'
 import type { Executor } from './executors/executor.ts'
+import type { RateLimits } from './limits/rate-limits.ts'
 import type { FrontMetrics } from './metrics.ts'
 import type { ReadPositions } from './queries/read-positions.ts'
 import type { InflightBudget } from './xrpc/inflight-budget.ts'
@@ -17,6 +19,8 @@ export type AppContext = {
   renewPool(lost: Pool): void
   readonly executor: Executor
   readonly authenticator: Authenticator
+  readonly blockedDids: BlockedDids
+  readonly rateLimits: RateLimits
   readonly readPositions: ReadPositions
   readonly budget: InflightBudget
   readonly metrics: FrontMetrics

@@ -4,8 +4,8 @@ import { RenewablePool } from '@catbird/shared/renewable-pool'
 import { openPool } from '@catbird/shared/sql'
 import type { Logger } from 'pino'
 import { createApp } from './app.ts'
-import { devSecret } from './auth/dev-secret.ts'
-import { DevTokenAuthenticator } from './auth/dev-token.ts'
+import { BlockedDids } from './auth/blocked-dids.ts'
+import { createAuthenticator, isLoopback } from './auth/create-authenticator.ts'
 import type { Config } from './config.ts'
 import type { AppContext } from './context.ts'
 import { migrate } from './database/migrate.ts'
@@ -16,6 +16,7 @@ import { Health } from './health.ts'
 import { closeServer, listen } from './http-server.ts'
 import { cleanUp } from './jobs/clean-up.ts'
 import { Scheduler } from './jobs/scheduler.ts'
+import { RateLimits } from './limits/rate-limits.ts'
 import { FrontMetrics } from './metrics.ts'
 import { ReadPositions } from './queries/read-positions.ts'
 import type { ShardClient } from './shards/shard-client.ts'
@@ -25,6 +26,7 @@ import { InflightBudget } from './xrpc/inflight-budget.ts'
 
 const CLEAN_UP_MS = 60_000
 const PULSE_MS = 2000
+const BLOCKED_DIDS_MS = 2000
 /** Share of the shutdown's time that is kept for the answers to what did not end in time. */
 const LAST_ANSWERS = 0.2
 const STATEMENT_TIMEOUT_MS = 5000
@@ -91,6 +93,8 @@ async function startOnDatabase({ config, log, checkOutputs, pool, database }: St
     shardMetrics,
   })
   const shards = executors.actors?.shards
+  const blockedDids = new BlockedDids(() => pool.current)
+  await blockedDids.refresh()
   const context: AppContext = {
     config,
     get sql() {
@@ -98,7 +102,9 @@ async function startOnDatabase({ config, log, checkOutputs, pool, database }: St
     },
     renewPool: (lost) => pool.renew(lost),
     executor: executors.router,
-    authenticator: new DevTokenAuthenticator(await devSecret(config), config.auth.audiences),
+    authenticator: await createAuthenticator(config, pool.current, (reason) => metrics.authFailed(reason)),
+    blockedDids,
+    rateLimits: new RateLimits(config.rateLimits, systemClock),
     readPositions: new ReadPositions(() => pool.current),
     budget: new InflightBudget(config.server.maxInflightBytes),
     metrics,
@@ -118,10 +124,14 @@ async function startOnDatabase({ config, log, checkOutputs, pool, database }: St
   const jobs = [
     new Scheduler('clean-up', CLEAN_UP_MS, log, () => cleanUp(pool.current, log)),
     new Scheduler('pulse', PULSE_MS, log, () => health.pulse()),
+    new Scheduler('blocked DIDs', BLOCKED_DIDS_MS, log, () => blockedDids.refresh()),
   ]
   const { port } = server.address() as AddressInfo
   const executor = shards ? `actors on ${shards.length} shard${shards.length === 1 ? '' : 's'}` : 'direct'
   const { rolloutPercent } = config.actors
+  if (config.auth.jwtSecret !== undefined && !isLoopback(config.server.host)) {
+    log.warn('JWT_SECRET is set and the address is public: whoever has the secret can act as anybody')
+  }
   log.info(
     { port, executor, rolloutPercent, version: VERSION },
     `Serving on port ${port}, executor: ${executor}`,

@@ -1,14 +1,12 @@
 import { isValidDid } from '@atproto/syntax'
-import { RefusalError } from '@catbird/shared/errors'
 import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import { LRUCache } from 'lru-cache'
-import type { Authenticator } from './authenticator.ts'
+import { AuthError, type AuthFailure } from './auth-error.ts'
+import type { Authenticator, Caller } from './authenticator.ts'
+import { bearerToken, CLOCK_SKEW_MS, checkMethod, checkNotExpired } from './service-token.ts'
 
 /** Development tokens live at most this long. */
 const MAX_LIFETIME_S = 24 * 60 * 60
-const CLOCK_SKEW_S = 30
-/** No token of ours comes near; longer ones are not worth parsing. */
-const MAX_TOKEN_LENGTH = 4096
 /** 40 MB at the most; checking a signature again costs a quarter of a request's time. */
 const REMEMBERED_TOKENS = 10_000
 
@@ -40,58 +38,58 @@ export class DevTokenAuthenticator implements Authenticator {
     this.#audiences = audiences
   }
 
-  async authenticate(authorization: string | undefined, nsid: string): Promise<{ did: string }> {
-    const token = bearerToken(authorization)
+  async authenticate(authorization: string | undefined, nsid: string): Promise<Caller> {
+    return this.authenticateToken(bearerToken(authorization), nsid)
+  }
+
+  async authenticateToken(token: string, nsid: string): Promise<Caller> {
     const { iss, exp, lxm } = this.#verified.get(token) ?? (await this.#verify(token))
-    if (exp! + CLOCK_SKEW_S <= Date.now() / 1000) throw expired()
-    if (!iss || !isValidDid(iss)) throw new RefusalError('InvalidToken', 'iss must be a DID')
-    if (exp! - Date.now() / 1000 > MAX_LIFETIME_S + CLOCK_SKEW_S) {
-      throw new RefusalError('InvalidToken', 'the token lives too long', { maxLifetimeS: MAX_LIFETIME_S })
+    const nowMs = Date.now()
+    const expiresAtMs = exp! * 1000 + CLOCK_SKEW_MS
+    checkNotExpired(expiresAtMs, nowMs)
+    if (!iss || !isValidDid(iss)) throw new AuthError('issuer', 'iss must be a DID')
+    if (expiresAtMs - nowMs > MAX_LIFETIME_S * 1000 + 2 * CLOCK_SKEW_MS) {
+      throw new AuthError('lifetime', 'the token lives too long', { maxLifetimeS: MAX_LIFETIME_S })
     }
-    if (lxm !== undefined && lxm !== nsid) {
-      throw new RefusalError('BadJwtLexiconMethod', 'the token is for another method')
-    }
+    checkMethod(lxm, nsid, false)
     return { did: iss }
   }
 
   async #verify(token: string): Promise<JWTPayload> {
-    if (!this.#secret) throw new RefusalError('InvalidToken', 'tokens of this kind are not accepted here')
+    if (!this.#secret) throw new AuthError('algorithm', 'tokens of this kind are not accepted here')
     try {
       const { payload } = await jwtVerify(token, this.#secret, {
         algorithms: ['HS256'],
         audience: [...this.#audiences],
         requiredClaims: ['iss', 'aud', 'exp'],
-        clockTolerance: CLOCK_SKEW_S,
+        clockTolerance: CLOCK_SKEW_MS / 1000,
       })
       this.#verified.set(token, payload)
       return payload
     } catch (error) {
-      throw toRefusal(error)
+      throw toAuthError(error)
     }
   }
 }
 
-function bearerToken(authorization: string | undefined): string {
-  if (!authorization) throw new RefusalError('AuthenticationRequired', 'a bearer token is required')
-  const token = /^Bearer ([\w.~+/=-]+)$/i.exec(authorization)?.[1]
-  if (!token || token.length > MAX_TOKEN_LENGTH) {
-    throw new RefusalError('InvalidToken', 'the Authorization header is not a bearer token')
-  }
-  return token
+const FAILURE_OF_CLAIM: Record<string, AuthFailure> = {
+  iss: 'issuer',
+  aud: 'audience',
+  exp: 'expiry',
+  iat: 'issued_at',
+  nbf: 'issued_at',
 }
 
-function expired(): RefusalError {
-  return new RefusalError('ExpiredToken', 'the token has expired')
-}
-
-function toRefusal(error: unknown): RefusalError {
-  if (error instanceof errors.JWTExpired) return expired()
+function toAuthError(error: unknown): unknown {
+  if (error instanceof errors.JWTExpired) return new AuthError('expired', 'the token has expired')
   if (error instanceof errors.JWSSignatureVerificationFailed) {
-    return new RefusalError('BadJwtSignature', 'the signature does not fit')
+    return new AuthError('signature', 'the signature does not fit')
   }
-  if (error instanceof errors.JWTClaimValidationFailed && error.claim === 'aud') {
-    return new RefusalError('BadJwtAudience', 'the token is for another service')
+  if (error instanceof errors.JOSEAlgNotAllowed) return new AuthError('algorithm', 'alg must be HS256')
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    const reason = FAILURE_OF_CLAIM[error.claim] ?? 'malformed'
+    return new AuthError(reason, `the token's ${error.claim} is not acceptable`)
   }
-  if (error instanceof errors.JOSEError) return new RefusalError('InvalidToken', 'the token is not valid')
-  throw error
+  if (error instanceof errors.JOSEError) return new AuthError('malformed', 'the token is not valid')
+  return error
 }

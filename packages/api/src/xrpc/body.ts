@@ -1,17 +1,25 @@
 import type { IncomingMessage } from 'node:http'
 import { RefusalError } from '@catbird/shared/errors'
+import type { Admission } from './inflight-budget.ts'
+import { shapeProblem } from './json-shape.ts'
 
-/** Reads a JSON body of at most `maxBytes`; what is longer, cut or too slow is refused and not kept. */
-export async function readJsonBody(
-  incoming: IncomingMessage,
-  maxBytes: number,
-  deadlineMs: number,
-): Promise<unknown> {
+export type BodyBounds = {
+  maxBytes: number
+  /** Unix ms by which all of it must be here. */
+  deadlineMs: number
+  /** What its bytes are charged to as they come. */
+  admission: Admission
+}
+
+/** Reads a JSON body; what is too long, too slow, cut, too much at present or of a hostile shape is refused. */
+export async function readJsonBody(incoming: IncomingMessage, bounds: BodyBounds): Promise<unknown> {
   const type = incoming.headers['content-type']
   if (type === undefined || !/^application\/json\s*(;|$)/i.test(type)) {
     throw new RefusalError('UnsupportedMediaType', 'the body must be application/json')
   }
-  const text = await readText(incoming, maxBytes, deadlineMs)
+  const text = await readText(incoming, bounds)
+  const problem = shapeProblem(text)
+  if (problem) throw new RefusalError('InvalidRequest', problem)
   try {
     return JSON.parse(text)
   } catch {
@@ -19,35 +27,82 @@ export async function readJsonBody(
   }
 }
 
-function readText(incoming: IncomingMessage, maxBytes: number, deadlineMs: number): Promise<string> {
-  if (Number(incoming.headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes)
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let length = 0
+function readText(incoming: IncomingMessage, { maxBytes, deadlineMs, admission }: BodyBounds) {
+  const declared = Number(incoming.headers['content-length'] ?? 0)
+  if (declared > maxBytes) throw tooLarge(maxBytes)
+  // The connection went while the caller was authenticated: no event will tell.
+  if (incoming.destroyed) throw cutOff()
+  return new Promise<string>((resolve, reject) => {
+    const received = new Received(declared || maxBytes)
     const timer = setTimeout(() => {
       finish(new RefusalError('InvalidRequest', 'the body did not arrive in time'))
     }, deadlineMs - Date.now())
     const onData = (chunk: Buffer): void => {
-      length += chunk.length
-      if (length > maxBytes) finish(tooLarge(maxBytes))
-      else chunks.push(chunk)
+      if (received.length + chunk.length > maxBytes) finish(tooLarge(maxBytes))
+      else if (!admission.charge(chunk.length)) finish(overloaded())
+      else received.add(chunk)
     }
     const onEnd = (): void => finish()
-    const onCut = (): void => finish(new RefusalError('InvalidRequest', 'the body was cut off'))
+    const onCut = (): void => finish(cutOff())
     const finish = (error?: RefusalError): void => {
       clearTimeout(timer)
       incoming.off('data', onData).off('end', onEnd).off('close', onCut).off('error', onCut)
       if (error) {
+        // What still comes is dropped.
         incoming.resume()
         reject(error)
-      } else {
-        resolve(Buffer.concat(chunks).toString('utf8'))
-      }
+      } else resolve(received.text())
     }
     incoming.on('data', onData).on('end', onEnd).on('close', onCut).on('error', onCut)
   })
 }
 
+const FIRST_BYTES = 16 * 1024
+
+/**
+ * The bytes of a body so far, in one buffer that grows with them. A list of the chunks would cost a stranger's
+ * one-byte chunks a hundred bytes each, which nobody charges for.
+ */
+class Received {
+  readonly #maxBytes: number
+  #bytes: Buffer | undefined
+  length = 0
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  add(chunk: Buffer): void {
+    const length = this.length + chunk.length
+    // Most bodies come in one piece, which needs no copy.
+    if (this.#bytes === undefined) this.#bytes = chunk
+    else {
+      if (length > this.#bytes.length) this.#grow(length)
+      chunk.copy(this.#bytes, this.length)
+    }
+    this.length = length
+  }
+
+  text(): string {
+    return this.#bytes?.toString('utf8', 0, this.length) ?? ''
+  }
+
+  #grow(length: number): void {
+    const doubled = Math.min(Math.max(2 * length, FIRST_BYTES), this.#maxBytes)
+    const bytes = Buffer.allocUnsafeSlow(Math.max(length, doubled))
+    this.#bytes?.copy(bytes, 0, 0, this.length)
+    this.#bytes = bytes
+  }
+}
+
 function tooLarge(maxBytes: number): RefusalError {
   return new RefusalError('PayloadTooLarge', 'the body is too large', { maxBytes })
+}
+
+function overloaded(): RefusalError {
+  return new RefusalError('Overloaded', 'too many bytes are in flight')
+}
+
+function cutOff(): RefusalError {
+  return new RefusalError('InvalidRequest', 'the body was cut off')
 }

@@ -1,4 +1,4 @@
-import { ERROR_STATUS, type Refusal } from '@catbird/shared/errors'
+import { ERROR_STATUS, type Refusal, RefusalError, refusal } from '@catbird/shared/errors'
 
 /** Seconds after which a refused client may come back. */
 const RETRY_AFTER = '1'
@@ -30,4 +30,20 @@ function flatten(details: Record<string, unknown>, prefix = ''): [string, unknow
 
 function shortName(key: string): string {
   return key === 'winningCommit' ? 'winner' : key
+}
+
+/** What a request is answered that ended in an exception: only a fault becomes InternalServerError, and is told. */
+export function toRefusal(thrown: unknown, onFault: (fault: unknown) => void): Refusal {
+  if (thrown instanceof RefusalError) return thrown.refusal
+  // By name, so that nobody mistakes an outage for a bug.
+  if (isDatabaseAway(thrown)) return refusal('DatabaseUnavailable', 'the database cannot be reached')
+  onFault(thrown)
+  return refusal('InternalServerError', 'internal error')
+}
+
+const DATABASE_AWAY =
+  /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|ENOTFOUND|EHOSTUNREACH|57P|57014|53|08|3D000|28|55P03|40P01)/
+
+function isDatabaseAway(thrown: unknown): boolean {
+  return thrown instanceof Error && 'code' in thrown && DATABASE_AWAY.test(String(thrown.code))
 }

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { type Refusal, RefusalError, refusal } from '@catbird/shared/errors'
+import { RefusalError } from '@catbird/shared/errors'
 import { assertOutput, isNsid, methodKind, type Nsid, parseInput, parseParams } from '@catbird/shared/lexicon'
 import { withDeadline } from '@catbird/shared/sql'
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { AppContext } from '../context.ts'
 import { METHODS } from '../methods/index.ts'
+import { CORS_HEADERS, securityHeaders } from '../middleware/outer-headers.ts'
 import { readJsonBody } from './body.ts'
-import { errorResponse } from './errors.ts'
+import { errorResponse, toRefusal } from './errors.ts'
 import type { Method } from './method.ts'
 
 type HonoContext = Context<{ Bindings: HttpBindings }>
@@ -21,6 +22,12 @@ const GRACE_MS = 500
  * Every refusal becomes a JSON error by name; only faults become InternalServerError.
  */
 export function xrpcHandler(context: AppContext): (c: HonoContext) => Promise<Response> {
+  const everyAnswer = {
+    'Content-Type': 'application/json',
+    'Cache-Control': 'no-store',
+    ...CORS_HEADERS,
+    ...securityHeaders(context.config.server.publicUrl),
+  }
   return async function handleXrpc(c) {
     const startedMs = performance.now()
     const requestId = randomUUID()
@@ -30,11 +37,7 @@ export function xrpcHandler(context: AppContext): (c: HonoContext) => Promise<Re
     let status = 200
     let error: string | undefined
     let body: string
-    const headers: Record<string, string> = {
-      'Content-Type': 'application/json',
-      'Cache-Control': 'no-store',
-      'X-Request-Id': requestId,
-    }
+    const headers: Record<string, string> = { ...everyAnswer, 'X-Request-Id': requestId }
     try {
       body = JSON.stringify(await answer(context, c, nsid, requestId))
     } catch (thrown) {
@@ -48,7 +51,8 @@ export function xrpcHandler(context: AppContext): (c: HonoContext) => Promise<Re
     }
     context.metrics.requestDone(label, status, error, (performance.now() - startedMs) / 1000)
     log.debug({ status, error }, 'Request done')
-    return c.body(body, status as 200, headers)
+    // Not by way of the context, which would build a Headers object only to have it taken apart again.
+    return new Response(body, { status, headers })
   }
 }
 
@@ -66,9 +70,9 @@ async function answer(
   }
   if (context.isDraining()) throw new RefusalError('ShuttingDown', 'the server is shutting down')
   const method = METHODS[nsid] as Method<Nsid>
-  const declared = Number(incoming.headers['content-length'] ?? (isQuery ? 0 : method.maxBodyBytes))
-  const release = context.budget.reserve(Math.min(declared || 0, method.maxBodyBytes))
-  if (!release) throw new RefusalError('Overloaded', 'too many bytes are in flight')
+  const declared = isQuery ? 0 : Number(incoming.headers['content-length'] ?? 0)
+  const admission = context.budget.admit(Math.min(declared, method.maxBodyBytes))
+  if (!admission) throw new RefusalError('Overloaded', 'too many bytes are in flight')
   try {
     const deadlineMs = Date.now() + context.config.server.requestTimeoutMs
     const { did } = await context.authenticator.authenticate(c.req.header('authorization'), nsid)
@@ -76,7 +80,7 @@ async function answer(
       ? parseParams(nsid as 'blue.catbird.mls.getEpoch', new URL(c.req.url).searchParams)
       : parseInput(
           nsid as 'blue.catbird.mls.sendMessage',
-          await readJsonBody(incoming, method.maxBodyBytes, deadlineMs),
+          await readJsonBody(incoming, { maxBytes: method.maxBodyBytes, deadlineMs, admission }),
         )
     const request = { caller: did, requestId, deadlineMs }
     const { sql } = context
@@ -92,7 +96,7 @@ async function answer(
     if (context.checkOutputs) assertOutput(nsid, output)
     return output
   } finally {
-    release()
+    admission.release()
   }
 }
 
@@ -101,19 +105,4 @@ function lateAnswer(isQuery: boolean): RefusalError {
   if (isQuery) return new RefusalError('DatabaseUnavailable', 'the database did not answer in time')
   const text = 'the answer did not come in time; a retry with the same idempotency key is safe'
   return new RefusalError('OutcomeUnknown', text)
-}
-
-/** Database errors of reads are 503 by name, so that nobody mistakes an outage for a bug. */
-function toRefusal(thrown: unknown, onFault: (fault: unknown) => void): Refusal {
-  if (thrown instanceof RefusalError) return thrown.refusal
-  if (isDatabaseAway(thrown)) return refusal('DatabaseUnavailable', 'the database cannot be reached')
-  onFault(thrown)
-  return refusal('InternalServerError', 'internal error')
-}
-
-const DATABASE_AWAY =
-  /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|ENOTFOUND|EHOSTUNREACH|57P|57014|53|08|3D000|28|55P03|40P01)/
-
-function isDatabaseAway(thrown: unknown): boolean {
-  return thrown instanceof Error && 'code' in thrown && DATABASE_AWAY.test(String(thrown.code))
 }

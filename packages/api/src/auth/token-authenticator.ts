@@ -1,0 +1,36 @@
+import { AuthError, type AuthFailure } from './auth-error.ts'
+import type { Authenticator, Caller } from './authenticator.ts'
+import type { DevTokenAuthenticator } from './dev-token.ts'
+import type { ServiceAuthenticator } from './service-authenticator.ts'
+import { bearerToken, claimedAlgorithm } from './service-token.ts'
+
+export type TokenAuthenticatorOptions = {
+  dev: DevTokenAuthenticator
+  service: ServiceAuthenticator
+  /** Told why, each time that a sender could not prove who it is. */
+  onFailure(reason: AuthFailure): void
+}
+
+/**
+ * Reads the bearer token and has it judged by its kind. HS256 is only ever checked with this server's own secret,
+ * and everything else only with the key of the account: no key serves for an algorithm that is not its own.
+ */
+export class TokenAuthenticator implements Authenticator {
+  readonly #options: TokenAuthenticatorOptions
+
+  constructor(options: TokenAuthenticatorOptions) {
+    this.#options = options
+  }
+
+  async authenticate(authorization: string | undefined, nsid: string): Promise<Caller> {
+    const { dev, service, onFailure } = this.#options
+    try {
+      const token = bearerToken(authorization)
+      const judge = claimedAlgorithm(token) === 'HS256' ? dev : service
+      return await judge.authenticateToken(token, nsid)
+    } catch (error) {
+      if (error instanceof AuthError) onFailure(error.reason)
+      throw error
+    }
+  }
+}

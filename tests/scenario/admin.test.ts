@@ -1,0 +1,115 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { audit } from '@catbird/api/audit/audit'
+import { describe, expect, it } from 'vitest'
+import type { TestClient } from '../support/client.ts'
+import { commitFor, createConvo, messageFor, newGroupId } from '../support/convo.ts'
+import { expectError } from '../support/expect-error.ts'
+import { base64, newDevice, publishDevice, welcomeFor } from '../support/real-group.ts'
+import { MODES } from '../support/server.ts'
+import { useServer } from '../support/use-server.ts'
+
+const ADMIN = fileURLToPath(new URL('../../packages/api/src/cli/admin.ts', import.meta.url))
+
+describe.each(MODES)('npm run admin beside a running server, $name', ({ env }) => {
+  const { people, server, sql } = useServer(env)
+
+  /** Runs the tool as an operator does and gives what it printed. */
+  async function admin(...args: string[]): Promise<string> {
+    const tool = spawn(process.execPath, [ADMIN, ...args], {
+      env: { PATH: process.env.PATH, DATABASE_URL: server().databaseUrl },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let output = ''
+    tool.stdout.on('data', (chunk) => {
+      output += chunk
+    })
+    const [code] = await once(tool, 'close')
+    expect(code).toBe(0)
+    return output
+  }
+
+  const send = (client: TestClient, convoId: string, epoch: number) =>
+    client.ok('sendMessage', {
+      convoId,
+      epoch,
+      ciphertext: messageFor(convoId, epoch),
+      idempotencyKey: newGroupId(),
+    })
+
+  it('erases a person while the others go on, who then commit the removal', async () => {
+    const [alice, bob, carol] = people('alice', 'bob', 'carol')
+    const device = await publishDevice(alice)
+    await publishDevice(alice)
+    const convoId = await createConvo(alice, { initialMembers: [bob.did, carol.did], epoch: 0 })
+    await send(alice, convoId, 0)
+    await bob.ok('getMessages', { convoId })
+
+    let isErased = false
+    const erasing = admin('erase', alice.did, '--yes').finally(() => {
+      isErased = true
+    })
+    const seqs: number[] = []
+    while (!isErased) seqs.push((await send(bob, convoId, 0)).seq!)
+    expect(await erasing).toMatch(/conversations left +1\n/)
+
+    expect(seqs).toEqual(seqs.map((_, i) => i + 2))
+    expectError(await alice.call('getEpoch', { convoId }), 'NotMember')
+    expect((await bob.ok('getKeyPackages', { dids: [alice.did] })).missing).toEqual([alice.did])
+    const [convo] = (await carol.ok('getConvos')).conversations
+    expect(convo).toMatchObject({ id: convoId, creator: bob.did, epoch: 0 })
+    expect(convo!.members.map(({ did }) => did)).toEqual([bob.did, carol.did])
+    const removal = { convoId, targetDid: alice.did, commit: commitFor(convoId, 0) }
+    expect(await carol.ok('leaveConvo', removal)).toMatchObject({ newEpoch: 1, seq: seqs.length + 2 })
+    await send(bob, convoId, 1)
+    const first = await carol.ok('getMessages', { convoId, sinceSeq: 0, limit: 1 })
+    expect(first.messages).toMatchObject([{ sender: alice.did, seq: 1 }])
+
+    // It was not blocked: it comes back like anybody else.
+    const didList = [alice.did]
+    await bob.ok('addMembers', { convoId, didList, commit: commitFor(convoId, 1) })
+    await send(alice, convoId, 2)
+    expect((await publishDevice(alice)).hash).not.toBe(device.hash)
+    expect((await audit(sql())).first).toEqual([])
+  })
+
+  it('deletes what only that person was in, and its group id is free again', async () => {
+    const [alice, bob] = people('alice', 'bob')
+    const { hash, ref } = await publishDevice(alice)
+    const welcomeMessage = base64(await welcomeFor(await newDevice(bob.did)))
+    const convoId = await createConvo(bob, {
+      initialMembers: [alice.did],
+      keyPackageHashes: [{ did: alice.did, hash }],
+      idempotencyKey: 'create',
+      epoch: 0,
+    })
+    await send(bob, convoId, 0)
+    await send(alice, convoId, 0)
+    await bob.ok('leaveConvo', { convoId, idempotencyKey: 'leave' })
+    expect(await admin('convo', convoId)).toMatch(/members +1\n +entries kept +2\n/)
+    const told = await admin('erase', alice.did)
+    expect(told).toMatch(/conversations deleted +1 /)
+    await send(alice, convoId, 0)
+
+    expect(await admin('erase', alice.did, '--yes')).toMatch(/conversations deleted +1 /)
+    expectError(
+      await alice.call('sendMessage', { convoId, epoch: 0, ciphertext: messageFor(convoId, 0) }),
+      'ConvoNotFound',
+    )
+    expectError(await bob.call('getMessages', { convoId }), 'ConvoNotFound')
+    const named = await bob.call('createConvo', {
+      groupId: newGroupId(),
+      cipherSuite: 'MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519',
+      initialMembers: [alice.did],
+      keyPackageHashes: [{ did: alice.did, hash: ref }],
+    })
+    expectError(named, 'KeyPackageNotFound')
+    expect((await audit(sql())).first).toEqual([])
+
+    const again = { groupId: convoId, initialMembers: [alice.did], welcomeMessage, epoch: 0 }
+    expect(await createConvo(bob, again)).toBe(convoId)
+    expect((await send(alice, convoId, 0)).seq).toBe(1)
+    expect((await audit(sql())).first).toEqual([])
+  })
+})
