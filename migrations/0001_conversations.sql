@@ -95,6 +95,7 @@ create table welcome_bytes (
   convo_id text not null references conversations on delete cascade,
   bytes bytea not null
 );
+create index welcome_bytes_convo on welcome_bytes (convo_id);
 
 create table welcomes (
   convo_id text not null references conversations on delete cascade,
@@ -157,6 +158,7 @@ create table cursors (
   seq bigint not null,
   primary key (did, convo_id)
 );
+create index cursors_convo on cursors (convo_id);
 
 -- Tokens that are good for one procedure and have been used, over all processes: a second use finds its row here.
 create table used_tokens (
@@ -171,6 +173,12 @@ create index used_tokens_expires_at on used_tokens using brin (expires_at);
 create table secrets (
   name text primary key,
   value bytea not null
+);
+
+-- Names of conversations that were deleted whole; never given again.
+create table erased_convos (
+  convo_id text primary key,
+  erased_at timestamptz not null default now()
 );
 
 create table blocked_dids (

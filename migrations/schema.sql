@@ -39,6 +39,13 @@ CREATE TABLE cursors (
   CONSTRAINT cursors_pkey PRIMARY KEY (did, convo_id),
   CONSTRAINT cursors_convo_id_fkey FOREIGN KEY (convo_id) REFERENCES conversations(convo_id) ON DELETE CASCADE
 );
+CREATE INDEX cursors_convo ON cursors USING btree (convo_id);
+
+CREATE TABLE erased_convos (
+  convo_id text NOT NULL,
+  erased_at timestamp with time zone DEFAULT now() NOT NULL,
+  CONSTRAINT erased_convos_pkey PRIMARY KEY (convo_id)
+);
 
 CREATE TABLE idempotency (
   caller text NOT NULL,
@@ -150,6 +157,7 @@ CREATE TABLE welcome_bytes (
   CONSTRAINT welcome_bytes_pkey PRIMARY KEY (entry_id),
   CONSTRAINT welcome_bytes_convo_id_fkey FOREIGN KEY (convo_id) REFERENCES conversations(convo_id) ON DELETE CASCADE
 );
+CREATE INDEX welcome_bytes_convo ON welcome_bytes USING btree (convo_id);
 
 CREATE TABLE welcomes (
   convo_id text NOT NULL,

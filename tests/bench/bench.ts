@@ -1,9 +1,10 @@
-// npm run bench [-- --json] [--quick] [--only engine|http|rows|memory]: benchmarks beside their baseline in one run.
+// npm run bench [-- --json] [--quick] [--only auth|engine|http|rows|memory]: benchmarks beside their baseline in one run.
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { migrate } from '@catbird/api/database/migrate'
 import { startTemporaryPostgres } from '@catbird/api/database/temporary-postgres'
 import type { TestEnv } from '../support/server.ts'
+import { measureAuth } from './auth-bench.ts'
 import { type Baseline, measureBaseline } from './baseline.ts'
 import { measureActorMemory, measureEngine, measureRowsPerMessage } from './engine-bench.ts'
 import { HttpBench } from './http-bench.ts'
@@ -38,6 +39,7 @@ async function run(url: string): Promise<void> {
   const wants = (part: string) => values.only === undefined || values.only === part
   const baseline = await measureBaseline(url, Math.ceil(seconds / 2))
   addBaseline('P before', baseline)
+  if (wants('auth')) await runAuth()
   // Latency comes first: the disk is still busy with what a saturated run has written when the next one begins.
   if (wants('http')) await runHttp(url)
   if (wants('engine')) await runEngine(url)
@@ -57,6 +59,18 @@ async function run(url: string): Promise<void> {
       unit: 'bytes',
       goal: '≤ 2048',
     })
+  }
+}
+
+async function runAuth(): Promise<void> {
+  const goals = { ES256K: '≤ 100', ES256: '≤ 140' }
+  for (const cost of await measureAuth(values.quick ? 2000 : 8000)) {
+    const { algorithm, ours, routeWithAuth, routeWithoutAuth, xrpcServer } = cost
+    add({ name: `authentication, ${algorithm}`, value: ours, unit: 'µs CPU', goal: goals[algorithm] })
+    add({ name: `empty route with it, ${algorithm}`, value: routeWithAuth, unit: 'µs CPU' })
+    add({ name: 'empty route without it', value: routeWithoutAuth, unit: 'µs CPU' })
+    add({ name: `the same by @atproto/xrpc-server, ${algorithm}`, value: xrpcServer, unit: 'µs CPU' })
+    add({ name: `times cheaper, ${algorithm}`, value: xrpcServer / ours, unit: '×', goal: '≥ 10' })
   }
 }
 

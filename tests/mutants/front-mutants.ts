@@ -9,6 +9,13 @@ const APPLICATION_MESSAGE = test(`${SHARED}/mls/application-message.test.ts`)
 const MLS_INPUT = test(`${API}/xrpc/mls-input.test.ts`)
 const DIRECT = test(`${API}/executors/direct-executor.test.ts`)
 const READ_POSITIONS = test(`${API}/queries/read-positions.test.ts`)
+const BUDGET = test(`${API}/xrpc/inflight-budget.test.ts`)
+const BODY = test(`${API}/xrpc/body.test.ts`)
+const JSON_SHAPE = test(`${API}/xrpc/json-shape.test.ts`)
+const CLIENT_ADDRESS = test(`${API}/middleware/client-address.test.ts`)
+const METRICS_ACCESS = test(`${API}/middleware/metrics-access.test.ts`)
+const DID_DOCUMENT = test(`${API}/well-known/did-document.test.ts`)
+const contract = (subject: string, filter: string) => test(`tests/contract/${subject}.test.ts`, filter)
 const integration = (method: string, filter: string) => test(`tests/integration/${method}.test.ts`, filter)
 
 /** Where a command goes, what is let in, and what is read without a shard. */
@@ -166,5 +173,96 @@ export const FRONT_MUTANTS: Mutant[] = [
     find: 'on l.seq >= i."from" and l.seq <= i."to"\n      where',
     replace: 'on l.seq >= i."from" and l.seq <= i."to" + 1\n      where',
     killer: integration('getMessages', 'within each of its intervals'),
+  },
+  {
+    name: 'announced bytes are held as if they had come',
+    file: `${API}/xrpc/inflight-budget.ts`,
+    find: 'take(BASE_BYTES)',
+    replace: 'take(BASE_BYTES + COPIES * declaredBytes)',
+    killer: BUDGET,
+  },
+  {
+    name: 'bytes that come are held by nobody',
+    file: `${API}/xrpc/inflight-budget.ts`,
+    find: 'charge: (bytes) => take(COPIES * bytes),',
+    replace: 'charge: () => take(0),',
+    killer: BUDGET,
+  },
+  {
+    name: 'what a request held is given back twice',
+    file: `${API}/xrpc/inflight-budget.ts`,
+    find: '        held = 0\n',
+    replace: '',
+    killer: BUDGET,
+  },
+  {
+    name: 'a body that no longer fits is read all the same',
+    file: `${API}/xrpc/body.ts`,
+    find: 'else if (!admission.charge(chunk.length)) finish(overloaded())',
+    replace: 'else if (!admission.charge(chunk.length) && chunk.length === 0) finish(overloaded())',
+    killer: BODY,
+  },
+  {
+    name: 'a body of unknown length has no limit',
+    file: `${API}/xrpc/body.ts`,
+    find: 'if (received.length + chunk.length > maxBytes) finish(tooLarge(maxBytes))',
+    replace: 'if (chunk.length < 0) finish(tooLarge(maxBytes))',
+    killer: BODY,
+  },
+  {
+    name: 'nesting counts inside strings',
+    file: `${API}/xrpc/json-shape.ts`,
+    find: 'if (backslashes % 2 === 0) return quote',
+    replace: 'if (backslashes >= 0) return quote',
+    killer: JSON_SHAPE,
+  },
+  {
+    name: 'JSON may be nested as deep as it likes',
+    file: `${API}/xrpc/json-shape.ts`,
+    find: 'if (++depth > MAX_DEPTH)',
+    replace: 'if (++depth < 0)',
+    killer: JSON_SHAPE,
+  },
+  {
+    name: 'a client says itself what its address is',
+    file: `${API}/middleware/client-address.ts`,
+    find: 'proxyaddr.all(incoming, trusted)',
+    replace: 'proxyaddr.all(incoming)',
+    killer: CLIENT_ADDRESS,
+  },
+  {
+    name: 'each address of an IPv6 network is another client',
+    file: `${API}/middleware/client-address.ts`,
+    find: 'parts.slice(0, 4), 0, 0, 0, 0]',
+    replace: 'parts]',
+    killer: CLIENT_ADDRESS,
+  },
+  {
+    name: 'metrics are for everybody behind a proxy on this machine',
+    file: `${API}/middleware/metrics-access.ts`,
+    find: ' && !FORWARDING_HEADERS.some((name) => headers[name] !== undefined)',
+    replace: '',
+    killer: METRICS_ACCESS,
+  },
+  {
+    name: 'every host gets the first DID document',
+    file: `${API}/well-known/did-document.ts`,
+    find: "documents.get((c.req.header('host') ?? '').toLowerCase()) ?? first",
+    replace: 'first',
+    killer: DID_DOCUMENT,
+  },
+  {
+    name: 'pages of other origins may not read answers',
+    file: `${API}/xrpc/xrpc-handler.ts`,
+    find: '    ...CORS_HEADERS,\n',
+    replace: '',
+    killer: contract('cors', 'may read answers'),
+  },
+  {
+    name: 'overdue connections are looked for every ten minutes only',
+    file: `${API}/http-server.ts`,
+    find: 'Math.min(Math.ceil(requestTimeoutMs / 4), MAX_SWEEP_MS)',
+    replace: '600_000',
+    killer: contract('hostile-bytes', 'hangs up'),
   },
 ]

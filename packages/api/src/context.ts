@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Clock } from '@catbird/shared/clock'
 import type { Pool } from '@catbird/shared/sql'
 import type { Logger } from 'pino'
@@ -21,6 +22,8 @@ export type AppContext = {
   readonly authenticator: Authenticator
   readonly blockedDids: BlockedDids
   readonly rateLimits: RateLimits
+  /** The address that a request is counted by. */
+  clientAddress(incoming: IncomingMessage): string
   readonly readPositions: ReadPositions
   readonly budget: InflightBudget
   readonly metrics: FrontMetrics

@@ -18,6 +18,7 @@ import { cleanUp } from './jobs/clean-up.ts'
 import { Scheduler } from './jobs/scheduler.ts'
 import { RateLimits } from './limits/rate-limits.ts'
 import { FrontMetrics } from './metrics.ts'
+import { clientAddress, trustProxies } from './middleware/client-address.ts'
 import { ReadPositions } from './queries/read-positions.ts'
 import type { ShardClient } from './shards/shard-client.ts'
 import { ShardMetrics } from './shards/shard-metrics.ts'
@@ -84,6 +85,11 @@ async function startOnDatabase({ config, log, checkOutputs, pool, database }: St
     isReady: () => isListening && !isDraining,
   })
   const shardMetrics = new ShardMetrics(metrics)
+  const blockedDids = new BlockedDids(() => pool.current)
+  await blockedDids.refresh()
+  const authenticator = await createAuthenticator(config, pool.current, (reason) =>
+    metrics.authFailed(reason),
+  )
   const executors = await startExecutors({
     config,
     log,
@@ -93,8 +99,7 @@ async function startOnDatabase({ config, log, checkOutputs, pool, database }: St
     shardMetrics,
   })
   const shards = executors.actors?.shards
-  const blockedDids = new BlockedDids(() => pool.current)
-  await blockedDids.refresh()
+  const trustedProxies = trustProxies(config.server.trustedProxies)
   const context: AppContext = {
     config,
     get sql() {
@@ -102,9 +107,10 @@ async function startOnDatabase({ config, log, checkOutputs, pool, database }: St
     },
     renewPool: (lost) => pool.renew(lost),
     executor: executors.router,
-    authenticator: await createAuthenticator(config, pool.current, (reason) => metrics.authFailed(reason)),
+    authenticator,
     blockedDids,
     rateLimits: new RateLimits(config.rateLimits, systemClock),
+    clientAddress: (incoming) => clientAddress(incoming, trustedProxies),
     readPositions: new ReadPositions(() => pool.current),
     budget: new InflightBudget(config.server.maxInflightBytes),
     metrics,

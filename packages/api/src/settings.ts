@@ -159,7 +159,8 @@ function httpUrl(text: string): string {
 }
 
 function networkAddress(text: string): string {
-  if (!ipaddr.isValid(text) && !ipaddr.isValidCIDR(text)) {
+  // A network of everybody is no proxy.
+  if ((!ipaddr.isValid(text) && !ipaddr.isValidCIDR(text)) || text.endsWith('/0')) {
     throw new Error('must be addresses or networks, like 10.0.0.0/8, with commas between')
   }
   return text

@@ -24,6 +24,7 @@ export const TRANSPORT_ERRORS = [
   'BadJwtLexiconMethod',
   'BadJwtSignature',
   'ReplayedToken',
+  'Forbidden',
   'MethodNotAllowed',
   'PayloadTooLarge',
   'UnsupportedMediaType',

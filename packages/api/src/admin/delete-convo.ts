@@ -16,6 +16,7 @@ export function deleteLonelyConvo(sql: Pool, convoId: string, did: string): Prom
     await deleteLog(transaction, convoId)
     const { count } = await transaction`
       delete from conversations where convo_id = ${convoId} and version = ${version}`
+    await transaction`insert into erased_convos (convo_id) values (${convoId})`
     if (count !== 1) throw new Error(`conversation ${convoId} moved under its row lock`)
     return true
   })

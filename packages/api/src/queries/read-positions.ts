@@ -39,6 +39,8 @@ export class ReadPositions {
       insert into cursors (did, convo_id, seq)
       select did, convo_id, seq
       from json_to_recordset(${JSON.stringify(positions)}::text::json) as p(did text, convo_id text, seq bigint)
+      -- One that was erased meanwhile must not fail the others.
+      where exists (select from conversations c where c.convo_id = p.convo_id)
       on conflict (did, convo_id) do update set seq = excluded.seq where cursors.seq < excluded.seq`
   }
 }

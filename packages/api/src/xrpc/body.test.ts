@@ -23,7 +23,12 @@ describe('a JSON body', () => {
       const admission = budget.admit(0)!
       try {
         await delay(incoming)
-        const bounds = { maxBytes: MAX_BYTES, deadlineMs: Date.now() + timeoutMs, admission }
+        const bounds = {
+          maxBytes: MAX_BYTES,
+          deadlineMs: Date.now() + timeoutMs,
+          admission,
+          takeBytes: async () => {},
+        }
         outcomes.push(await readJsonBody(incoming, bounds))
       } catch (thrown) {
         outcomes.push(thrown instanceof RefusalError ? thrown.refusal.error : thrown)

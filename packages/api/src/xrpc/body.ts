@@ -9,6 +9,8 @@ export type BodyBounds = {
   deadlineMs: number
   /** What its bytes are charged to as they come. */
   admission: Admission
+  /** Told its length as soon as that is known; may refuse. */
+  takeBytes(bytes: number): Promise<void>
 }
 
 /** Reads a JSON body; what is too long, too slow, cut, too much at present or of a hostile shape is refused. */
@@ -17,7 +19,11 @@ export async function readJsonBody(incoming: IncomingMessage, bounds: BodyBounds
   if (type === undefined || !/^application\/json\s*(;|$)/i.test(type)) {
     throw new RefusalError('UnsupportedMediaType', 'the body must be application/json')
   }
-  const text = await readText(incoming, bounds)
+  const declared = Number(incoming.headers['content-length'] ?? 0)
+  if (declared > bounds.maxBytes) throw tooLarge(bounds.maxBytes)
+  if (declared > 0) await bounds.takeBytes(declared)
+  const text = await readText(incoming, bounds, declared)
+  if (declared === 0) await bounds.takeBytes(Buffer.byteLength(text))
   const problem = shapeProblem(text)
   if (problem) throw new RefusalError('InvalidRequest', problem)
   try {
@@ -27,9 +33,11 @@ export async function readJsonBody(incoming: IncomingMessage, bounds: BodyBounds
   }
 }
 
-function readText(incoming: IncomingMessage, { maxBytes, deadlineMs, admission }: BodyBounds) {
-  const declared = Number(incoming.headers['content-length'] ?? 0)
-  if (declared > maxBytes) throw tooLarge(maxBytes)
+function readText(
+  incoming: IncomingMessage,
+  { maxBytes, deadlineMs, admission }: BodyBounds,
+  declared: number,
+) {
   // The connection went while the caller was authenticated: no event will tell.
   if (incoming.destroyed) throw cutOff()
   return new Promise<string>((resolve, reject) => {

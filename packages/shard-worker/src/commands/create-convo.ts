@@ -6,8 +6,9 @@ import type { FactKeys, Facts } from '../conversation/facts.ts'
 import type { ConvoState } from '../conversation/state.ts'
 import { checkInvitation } from './invitation.ts'
 
-export function createConvoFacts(_state: ConvoState | null, command: CreateConvoCommand): Partial<FactKeys> {
-  return command.keyPackages.length > 0 ? { keyPackages: command.keyPackages } : {}
+export function createConvoFacts(state: ConvoState | null, command: CreateConvoCommand): Partial<FactKeys> {
+  const { keyPackages } = command
+  return { isNew: state === null, ...(keyPackages.length > 0 && { keyPackages }) }
 }
 
 export function decideCreateConvo(
@@ -16,7 +17,8 @@ export function decideCreateConvo(
   facts: Facts,
   context: Context,
 ): Accepted | Refused {
-  if (state) return refuse('GroupIdTaken', 'a conversation with this groupId exists')
+  // An erased one's name is not given again: its last owner may still hold its state, whose version would fit.
+  if (state || facts.wasErased) return refuse('GroupIdTaken', 'a conversation with this groupId exists')
   const others = [...new Set(command.initialMembers)].filter((did) => did !== command.caller)
   if (others.length + 1 > context.policy.maxMembers) {
     return refuse('TooManyMembers', 'too many members', { maxMembers: context.policy.maxMembers })

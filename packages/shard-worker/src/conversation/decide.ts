@@ -22,7 +22,7 @@ export function factKeys(
   const { idempotency, tokenUse, caller, type, convoId } = command
   const keys: FactKeys = { ...rule.facts(state, command), convoId }
   if (idempotency) keys.record = { caller, method: type, key: idempotency.key }
-  const needsFacts = keys.record || keys.messageId || keys.keyPackages || keys.formerMembers
+  const needsFacts = keys.record || keys.messageId || keys.keyPackages || keys.formerMembers || keys.isNew
   if (tokenUse && (needsFacts || hasLostGuard)) keys.tokenHash = tokenUse.hash
   return needsFacts || keys.tokenHash ? keys : undefined
 }

@@ -6,6 +6,8 @@ export type FactKeys = {
   record?: { caller: string; method: string; key: string }
   messageId?: string
   keyPackages?: KeyPackageName[]
+  /** Was there a conversation of this name that has been erased? */
+  isNew?: boolean
   /** Has this token been used? */
   tokenHash?: string
   /** DIDs that are not active: were they ever members? */
@@ -24,6 +26,7 @@ export type Facts = {
   record?: { contentHash: string; answer: Answer }
   message?: { sender: string; contentHash: string | null; answer: Answer }
   isTokenUsed?: boolean
+  wasErased?: boolean
   /** The packages found, in no order; those named and not here do not exist (any more). */
   keyPackages: KeyPackageFact[]
   formerMembers: string[]

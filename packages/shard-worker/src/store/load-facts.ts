@@ -12,6 +12,7 @@ export async function loadFacts(sql: Sql, keys: FactKeys[]): Promise<Facts[]> {
     loadKeyPackages(sql, keys, facts),
     loadFormerMembers(sql, keys, facts),
     loadTokens(sql, keys, facts),
+    loadErased(sql, keys, facts),
   ])
   return facts
 }
@@ -104,4 +105,13 @@ async function loadTokens(sql: Sql, keys: FactKeys[], facts: Facts[]): Promise<v
     select w.i from json_to_recordset(${JSON.stringify(wanted)}::text::json) as w(i integer, hash text)
     join used_tokens u on u.hash = decode(w.hash, 'hex')`
   for (const { i } of rows) facts[i]!.isTokenUsed = true
+}
+
+async function loadErased(sql: Sql, keys: FactKeys[], facts: Facts[]): Promise<void> {
+  const wanted = keys.flatMap(({ convoId, isNew }, i) => (isNew ? [{ i, convo_id: convoId }] : []))
+  if (wanted.length === 0) return
+  const rows = await sql<{ i: number }[]>`
+    select w.i from json_to_recordset(${JSON.stringify(wanted)}::text::json) as w(i integer, convo_id text)
+    join erased_convos e using (convo_id)`
+  for (const { i } of rows) facts[i]!.wasErased = true
 }
