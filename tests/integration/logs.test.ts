@@ -121,3 +121,20 @@ describe.each(MODES)('logs at the level info, $name', ({ env }) => {
     }
   })
 })
+
+describe('logs of a server on a public address', () => {
+  const { server } = useServer({ ...MODES[2].env, HOST: '0.0.0.0' })
+
+  it('warn that whoever has JWT_SECRET can act as anybody', () => {
+    const warnings = server().logs.filter(({ level }) => level === 'WARN')
+    expect(warnings).toMatchObject([{ msg: expect.stringContaining('JWT_SECRET') }])
+  })
+})
+
+describe('logs of a server for this machine', () => {
+  const { server } = useServer(MODES[2].env)
+
+  it('do not warn', () => {
+    expect(server().logs.filter(({ level }) => level === 'WARN')).toEqual([])
+  })
+})

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { commitFor, createConvo, messageFor, newGroupId } from '../support/convo.ts'
 import { sendRaw } from '../support/http.ts'
+import { publishDevice } from '../support/real-group.ts'
 import { Scrape } from '../support/scrape.ts'
 import { MODES } from '../support/server.ts'
 import { useServer } from '../support/use-server.ts'
@@ -40,6 +41,24 @@ describe.each(MODES)('metrics of requests and commands, $name', ({ env }) => {
     expect(rise('http_errors_total', { error: 'MethodNotImplemented' })).toBe(1)
     expect(rise('http_request_duration_seconds_count', { method })).toBe(3)
     expect(rise('http_request_duration_seconds_sum', { method })).toBeGreaterThan(0)
+  })
+
+  it('count failed authentications by their reason', async () => {
+    const url = `${server().url}/xrpc/${NSID}getConvos`
+    const rise = await changeBy(async () => {
+      await sendRaw(url, { method: 'GET' })
+      await sendRaw(url, { method: 'GET', headers: { Authorization: 'Bearer x' } })
+    })
+    for (const reason of ['missing', 'malformed']) expect(rise('auth_failures_total', { reason })).toBe(1)
+    expect(rise('auth_failures_total')).toBe(2)
+  })
+
+  it('count key packages that were asked for, by whether there was one', async () => {
+    const [alice, bob, carol] = people('alice', 'bob', 'carol')
+    await publishDevice(bob)
+    const rise = await changeBy(() => alice.ok('getKeyPackages', { dids: [bob.did, carol.did, alice.did] }))
+    expect(rise('key_package_claims_total', { outcome: 'claimed' })).toBe(1)
+    expect(rise('key_package_claims_total', { outcome: 'missing' })).toBe(2)
   })
 
   it('time commands by their outcome', async () => {

@@ -50,8 +50,13 @@ describe('ReadPositions', () => {
   })
 
   it('fails for those alone whose write fails', async () => {
-    await expect(positions.advance('dave', 'unknown', 1)).rejects.toThrow()
+    await expect(positions.advance('dave', '0a', 2 ** 64)).rejects.toThrow()
     await positions.advance('dave', '0a', 1)
     expect(await seqOf('dave')).toBe(1)
+  })
+
+  it('leaves out a conversation that has been erased meanwhile', async () => {
+    await Promise.all([positions.advance('erin', 'erased', 1), positions.advance('frank', '0a', 1)])
+    expect([await seqOf('erin'), await seqOf('frank')]).toEqual([undefined, 1])
   })
 })
