@@ -263,9 +263,16 @@ export const DECISION_MUTANTS: Mutant[] = [
   {
     name: 'a taken groupId is created again',
     file: `${COMMANDS}/create-convo.ts`,
-    find: "if (state) return refuse('GroupIdTaken', 'a conversation with this groupId exists')",
-    replace: '',
+    find: 'if (state || facts.wasErased) return',
+    replace: 'if (facts.wasErased) return',
     killer: CREATIONS,
+  },
+  {
+    name: 'the groupId of an erased conversation is given again',
+    file: `${COMMANDS}/create-convo.ts`,
+    find: 'if (state || facts.wasErased) return',
+    replace: 'if (state) return',
+    killer: test('tests/scenario/admin.test.ts', 'whose group id is not given again'),
   },
   {
     name: 'a conversation with a Welcome begins at epoch 0',

@@ -1,3 +1,4 @@
+import { AUTH_MUTANTS } from './auth-mutants.ts'
 import { DECISION_MUTANTS } from './decision-mutants.ts'
 import { FRONT_MUTANTS } from './front-mutants.ts'
 import { GROUP_COMMIT_MUTANTS } from './group-commit-mutants.ts'
@@ -12,4 +13,5 @@ export const MUTANTS: Mutant[] = [
   ...SHARD_MUTANTS,
   ...STORE_MUTANTS,
   ...FRONT_MUTANTS,
+  ...AUTH_MUTANTS,
 ]

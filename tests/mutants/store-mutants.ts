@@ -229,8 +229,8 @@ export const STORE_MUTANTS: Mutant[] = [
   {
     name: 'a command under the lock has another time on each try',
     file: `${STORE}/run-locked.ts`,
-    find: 'tryOnce(transaction, command, context, sent, (write) => {',
-    replace: 'tryOnce(transaction, command, { ...context, nowMs: clock.now() }, sent, (write) => {',
+    find: '{ ...context, hasLostGuard: tries > 0 }',
+    replace: '{ ...context, nowMs: clock.now(), hasLostGuard: tries > 0 }',
     killer: invariant('G7 under the row lock'),
   },
   {
