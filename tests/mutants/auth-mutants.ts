@@ -8,6 +8,7 @@ const TOKENS = test(`${AUTH}/token-authenticator.test.ts`)
 const SERVICE = test(`${AUTH}/service-authenticator.test.ts`)
 const REPLAYS = test(`${AUTH}/replay-memory.test.ts`)
 const KEYS = test(`${AUTH}/did/did-keys.test.ts`)
+const READ_KEY = test(`${AUTH}/did/read-key.test.ts`)
 const PUBLIC_FETCH = test(`${AUTH}/did/public-fetch.test.ts`)
 const RATE_LIMITS = test(`${LIMITS}/rate-limits.test.ts`)
 const rateLimits = (filter: string) => test('tests/contract/rate-limits.test.ts', filter)
@@ -89,7 +90,7 @@ export const AUTH_MUTANTS: Mutant[] = [
     file: `${AUTH}/did/read-key.ts`,
     find: 'parsed.data.id !== did',
     replace: 'false',
-    killer: KEYS,
+    killer: READ_KEY,
   },
   {
     name: 'a host may have a private address',

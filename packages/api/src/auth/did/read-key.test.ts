@@ -66,7 +66,11 @@ describe('readKey', () => {
   })
 
   it('refuses the document of another DID', () => {
-    expect(reasonOf(() => readKey(DID, documentOf('did:plc:bob', MULTIKEY), toKey))).toMatchObject(refusal)
+    const bobs = documentOf('did:plc:bob', MULTIKEY)
+    // Also when everything else in it is about the DID that was asked for.
+    for (const document of [bobs, { ...documentOf(DID, MULTIKEY), id: 'did:plc:bob' }]) {
+      expect(reasonOf(() => readKey(DID, document, toKey))).toMatchObject(refusal)
+    }
   })
 
   it.each([
