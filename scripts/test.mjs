@@ -8,6 +8,9 @@ import { fileURLToPath } from 'node:url'
 import { TEST_AUDIENCE } from '../tests/support/identity.ts'
 import { checkLog } from '../tests/support/log-secrets.ts'
 
+/** A whole run logs several times as many. With fewer, looking for secrets would prove nothing. */
+const MIN_LOG_LINES = 1000
+
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const filters = process.argv.slice(2).filter((argument) => argument !== '--long')
 if (process.argv.includes('--long')) process.env.STRESS = 'long'
@@ -26,7 +29,7 @@ async function runVitest() {
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${results}`]
     const ok = runNode(['node_modules/vitest/vitest.mjs', 'run', ...reporters, ...filters])
     if (!checked) console.log('The checks failed, see the top of this output.')
-    const isClean = await holdsNoSecrets(log)
+    const isClean = await isLogClean(log)
     console.log(summary(results, isClean))
     return ok && isClean
   } finally {
@@ -34,12 +37,15 @@ async function runVitest() {
   }
 }
 
-/** The log of every server of the run, at level INFO and above. */
-async function holdsNoSecrets(log) {
+/** The log of every server of the run, at level INFO and above, holds no secrets; and a whole run has one. */
+async function isLogClean(log) {
   const { lines, found } = await checkLog(log, [TEST_AUDIENCE])
   for (const line of found.slice(0, 20)) console.log(`A log line holds ${line}`)
   console.log(`Servers logged ${lines} lines, ${found.length} of them with a token, a DID or message bytes.`)
-  return found.length === 0
+  const isEnough = filters.length > 0 || lines >= MIN_LOG_LINES
+  if (!isEnough)
+    console.log(`A whole run logs at least ${MIN_LOG_LINES} lines: they no longer reach the check.`)
+  return isEnough && found.length === 0
 }
 
 function summary(results, isClean) {

@@ -131,6 +131,44 @@ describe('a server that waits 2 s and holds at most 16 MiB', () => {
     }
   })
 
+  it('hangs up on who does not read its answer', async () => {
+    const alice = as(newDid('alice'))
+    const authorization = `Bearer ${await alice.token()}`
+    const convoId = await createConvo(alice, { epoch: 0 })
+    for (let i = 0; i < 4; i++) {
+      await alice.ok('sendMessage', { convoId, epoch: 0, ciphertext: messageFor(convoId, 0, 0.99 * MIB) })
+    }
+    const socket = connect(Number(new URL(server().url).port), '127.0.0.1')
+    socket.on('error', () => {})
+    const head = [
+      `GET /xrpc/blue.catbird.mls.getMessages?convoId=${convoId} HTTP/1.1`,
+      'Host: localhost',
+      `Authorization: ${authorization}`,
+    ]
+    socket.write(`${head.join('\r\n')}\r\n\r\n`)
+    const [first] = await once(socket, 'data')
+    socket.pause()
+    // In three copies this leaves no room for the answer.
+    const full = { convoId, epoch: 0, ciphertext: messageFor(convoId, 0, Math.floor(3.99 * MIB)) }
+    const announceFull = async () => {
+      const { answer, outgoing } = openBody(authorization, Buffer.byteLength(JSON.stringify(full)), '')
+      return (await answer.finally(() => outgoing.destroy())).status
+    }
+    expect(await announceFull()).toBe(503)
+    // The server's patience, 12 s, begins anew as long as the last of it saw the answer move.
+    await eventually('the whole budget', async () => (await announceFull()) !== 503, 45_000)
+    await alice.ok('sendMessage', full)
+    let heard = first.length
+    socket.on('data', (data) => {
+      heard += data.length
+    })
+    await once(socket.resume(), 'close')
+    const length = Number(/content-length: (\d+)/i.exec(String(first))?.[1])
+    expect(length).toBeGreaterThan(5 * MIB)
+    expect(heard).toBeLessThan(length)
+    await alice.ok('getMessages', { convoId, limit: 1 })
+  })
+
   it('answers others all the while', async () => {
     const sockets = Array.from({ length: 200 }, () => {
       const socket = connect(Number(new URL(server().url).port), '127.0.0.1')

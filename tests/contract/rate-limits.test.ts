@@ -1,16 +1,25 @@
 import { randomBytes } from 'node:crypto'
-import { describe, expect, it } from 'vitest'
+import { signDevToken } from '@catbird/api/auth/dev-token'
+import type { Nsid } from '@catbird/shared/lexicon'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type NetworkServer, startNetworkServer } from '../support/atproto/network-server.ts'
+import { startPlc, type TestPlc } from '../support/atproto/plc.ts'
+import { PlcAccount } from '../support/atproto/test-account.ts'
+import { XrpcCaller } from '../support/atproto/xrpc-caller.ts'
 import { wire } from '../support/client.ts'
 import { createConvo, messageFor, newGroupId, SUITE } from '../support/convo.ts'
 import { expectError } from '../support/expect-error.ts'
 import { type RawAnswer, sendRaw } from '../support/http.ts'
+import { TEST_AUDIENCE, TEST_SECRET } from '../support/identity.ts'
 import { Scrape } from '../support/scrape.ts'
 import { MODES } from '../support/server.ts'
 import { newDid, useServer } from '../support/use-server.ts'
 
 const KIB = 1024
 const MIB = KIB * KIB
-const UNLIMITED = ['/health', '/health/live', '/health/ready', '/metrics', '/xrpc/_health']
+const METHOD: Nsid = 'blue.catbird.mls.getConvos'
+const HEALTH = ['/health', '/health/live', '/health/ready', '/xrpc/_health']
+const PAGES = ['/', '/.well-known/did.json']
 const LIMITS = {
   RATE_LIMIT_ENABLED: 'true',
   RATE_LIMIT_READ: '8',
@@ -21,6 +30,23 @@ const LIMITS = {
   RATE_LIMIT_STORED_BYTES: String(MIB),
   RATE_LIMIT_CLAIMS: '5',
   RATE_LIMIT_CLAIMS_PER_TARGET: '2',
+}
+
+const FAILED_AUTH = { ...MODES[2].env, RATE_LIMIT_ENABLED: 'true', RATE_LIMIT_FAILED_AUTH: '3' }
+
+const newAddress = () => `2001:db8:${randomBytes(2).toString('hex')}:${randomBytes(2).toString('hex')}::1`
+
+/** What costs the server the check of a signature. */
+function forgedToken(): Promise<string> {
+  const claims = { did: newDid('mallory'), audience: TEST_AUDIENCE, ttlSeconds: 60 }
+  return signDevToken('a secret that the server does not know', claims)
+}
+
+/** @param address whom the request says that it is passed on for */
+function getConvos(url: string, token: string, address?: string): Promise<RawAnswer> {
+  const headers: Record<string, string> = { Authorization: `Bearer ${token}` }
+  if (address !== undefined) headers['X-Forwarded-For'] = address
+  return sendRaw(`${url}/xrpc/${METHOD}`, { method: 'GET', headers })
 }
 
 /** The headers are those of this limit, within its window; answers the seconds until it ends. */
@@ -152,38 +178,18 @@ describe('rate limits', () => {
     expectOver(await alice.call('getKeyPackages', { dids: others }), 5, 3, 3600)
     expectLimit(await alice.call('getKeyPackages', { dids: others.slice(1) }), 5, 0, 3600)
   })
-
-  it('are not for health and metrics', async () => {
-    for (const path of UNLIMITED) {
-      for (let i = 0; i < 10; i++) {
-        const { status, headers } = await fetch(`${server().url}${path}`)
-        expect({ path, status }).toEqual({ path, status: 200 })
-        expect(headers.get('ratelimit-limit')).toBeNull()
-      }
-    }
-  })
 })
 
 describe('the limit of failed authentications', () => {
-  const { people, server } = useServer({
-    ...MODES[2].env,
-    RATE_LIMIT_ENABLED: 'true',
-    RATE_LIMIT_FAILED_AUTH: '3',
-    TRUSTED_PROXIES: '127.0.0.0/8,::1',
-  })
-  const newAddress = () => `2001:db8:${randomBytes(2).toString('hex')}:${randomBytes(2).toString('hex')}::1`
-  const get = (address: string, token: string) =>
-    sendRaw(`${server().url}/xrpc/blue.catbird.mls.getConvos`, {
-      method: 'GET',
-      headers: { Authorization: `Bearer ${token}`, 'X-Forwarded-For': address },
-    })
+  const { people, server } = useServer({ ...FAILED_AUTH, TRUSTED_PROXIES: '127.0.0.0/8,::1' })
+  const get = (address: string, token: string) => getConvos(server().url, token, address)
 
   it('refuses an address that is over, also with a good token, and no other address', async () => {
     const [alice] = people('alice')
     const [address, other] = [newAddress(), newAddress()]
     for (const remaining of [2, 1, 0]) {
-      const answer = await get(address, 'a.b.c')
-      expectError(answer, 'InvalidToken')
+      const answer = await get(address, await forgedToken())
+      expectError(answer, 'BadJwtSignature')
       expectLimit(answer, 3, remaining)
     }
     expectOver(await get(address, await alice.token()), 3)
@@ -198,8 +204,80 @@ describe('the limit of failed authentications', () => {
       expect(answer.status).toBe(200)
       expectLimit(answer, 500, 499 - i)
     }
-    const missing = await get(address, 'a.b.c')
-    expectLimit(missing, 3, 2)
+    expectLimit(await get(address, await forgedToken()), 3, 2)
+  })
+
+  it('does not count tokens that are refused for what they say', async () => {
+    const [alice] = people('alice')
+    const address = newAddress()
+    const claims = { did: alice.did, audience: TEST_AUDIENCE, ttlSeconds: 60 }
+    const refused = [
+      ['InvalidToken', 'a.b.c'],
+      ['ExpiredToken', await signDevToken(TEST_SECRET, { ...claims, ttlSeconds: -3600 })],
+      ['BadJwtAudience', await signDevToken(TEST_SECRET, { ...claims, audience: 'did:web:other.test' })],
+      ['BadJwtLexiconMethod', await signDevToken(TEST_SECRET, { ...claims, lxm: `${METHOD}s` })],
+    ] as const
+    for (const [error, token] of [...refused, ...refused]) {
+      const answer = await get(address, token)
+      expectError(answer, error)
+      expect(answer.headers.get('ratelimit-limit')).toBeNull()
+    }
+    expectLimit(await get(address, await forgedToken()), 3, 2)
+  })
+})
+
+describe('the limit of failed authentications without trusted proxies', () => {
+  const { people, server } = useServer(FAILED_AUTH)
+
+  /** Fails until whoever connects is over the limit, saying each time that it asks for somebody else. */
+  async function failTooOften(): Promise<RawAnswer> {
+    for (let i = 0; i < 3; i++) await getConvos(server().url, await forgedToken(), newAddress())
+    return getConvos(server().url, await forgedToken(), newAddress())
+  }
+
+  it('does not believe X-Forwarded-For', async () => {
+    expectOver(await failTooOften(), 3)
+  })
+
+  it('is not for health, metrics and pages', async () => {
+    const [alice] = people('alice')
+    await failTooOften()
+    expectOver(await getConvos(server().url, await alice.token()), 3)
+    for (const path of [...HEALTH, '/metrics', ...PAGES]) {
+      const { status, headers } = await fetch(`${server().url}${path}`)
+      expect({ path, status }).toEqual({ path, status: 200 })
+      expect([...headers.keys()].filter((name) => name.startsWith('ratelimit'))).toEqual([])
+    }
+    expectOver(await getConvos(server().url, await alice.token()), 3)
+  })
+})
+
+describe('the limit of a caller with service tokens', () => {
+  let plc: TestPlc
+  let server: NetworkServer
+
+  beforeAll(async () => {
+    plc = await startPlc()
+    const limits = { RATE_LIMIT_ENABLED: 'true', RATE_LIMIT_CREATE: '1' }
+    // One token for any method: so it can be tried where the limit is not reached.
+    server = await startNetworkServer(plc, { ...MODES[2].env, ...limits, ENFORCE_LXM: 'false' })
+  })
+  afterAll(async () => {
+    await server?.stop()
+    await plc?.stop()
+  })
+
+  it('refuses without using the token up', async () => {
+    const alice = await PlcAccount.create(plc)
+    const token = await alice.token(METHOD, server.did, { lxm: undefined })
+    const caller = XrpcCaller.withTokens(alice.did, server.url, async () => token)
+    const { id: convoId } = await alice
+      .direct(server.url, server.did)
+      .ok('createConvo', { groupId: newGroupId(), cipherSuite: SUITE, epoch: 0 })
+    expectOver(await caller.call('createConvo', { groupId: newGroupId(), cipherSuite: SUITE }), 1)
+    const message = { convoId, epoch: 0, ciphertext: messageFor(convoId, 0) }
+    await caller.ok('sendMessage', message)
+    expectError(await caller.call('sendMessage', message), 'ReplayedToken')
   })
 })
 

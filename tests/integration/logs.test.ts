@@ -122,8 +122,12 @@ describe.each(MODES)('logs at the level info, $name', ({ env }) => {
   })
 })
 
-describe('logs of a server on a public address', () => {
-  const { server } = useServer({ ...MODES[2].env, HOST: '0.0.0.0' })
+describe.each<{ where: string; env: Record<string, string> }>([
+  { where: 'on a public address', env: { HOST: '0.0.0.0', SERVICE_DID: 'did:web:localhost' } },
+  { where: 'with a public URL', env: { PUBLIC_URL: 'https://mls.example.com' } },
+  { where: 'behind a proxy', env: { TRUSTED_PROXIES: '127.0.0.1', SERVICE_DID: 'did:web:localhost' } },
+])('logs of a server $where', ({ env }) => {
+  const { server } = useServer({ ...MODES[2].env, ...env })
 
   it('warn that whoever has JWT_SECRET can act as anybody', () => {
     const warnings = server().logs.filter(({ level }) => level === 'WARN')
@@ -132,7 +136,7 @@ describe('logs of a server on a public address', () => {
 })
 
 describe('logs of a server for this machine', () => {
-  const { server } = useServer(MODES[2].env)
+  const { server } = useServer({ ...MODES[2].env, SERVICE_DID: 'did:web:localhost%3A3000' })
 
   it('do not warn', () => {
     expect(server().logs.filter(({ level }) => level === 'WARN')).toEqual([])

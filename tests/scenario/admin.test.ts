@@ -2,34 +2,38 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { audit } from '@catbird/api/audit/audit'
+import { METHODS } from '@catbird/api/methods/index'
 import { describe, expect, it } from 'vitest'
 import type { TestClient } from '../support/client.ts'
 import { commitFor, createConvo, messageFor, newGroupId, SUITE } from '../support/convo.ts'
+import { eventually } from '../support/eventually.ts'
 import { expectError } from '../support/expect-error.ts'
+import { createTestDatabase } from '../support/postgres.ts'
 import { publishDevice } from '../support/real-group.ts'
-import { MODES } from '../support/server.ts'
-import { useServer } from '../support/use-server.ts'
+import { MODES, startTestServer } from '../support/server.ts'
+import { newDid, useServer } from '../support/use-server.ts'
 
 const ADMIN = fileURLToPath(new URL('../../packages/api/src/cli/admin.ts', import.meta.url))
+
+/** Runs the tool as an operator does and gives what it printed. */
+async function runAdmin(databaseUrl: string, ...args: string[]): Promise<string> {
+  const tool = spawn(process.execPath, [ADMIN, ...args], {
+    env: { PATH: process.env.PATH, DATABASE_URL: databaseUrl },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let output = ''
+  tool.stdout.on('data', (chunk) => {
+    output += chunk
+  })
+  const [code] = await once(tool, 'close')
+  expect(code).toBe(0)
+  return output
+}
 
 describe.each(MODES)('npm run admin beside a running server, $name', ({ env }) => {
   const { people, server, sql } = useServer(env)
 
-  /** Runs the tool as an operator does and gives what it printed. */
-  async function admin(...args: string[]): Promise<string> {
-    const tool = spawn(process.execPath, [ADMIN, ...args], {
-      env: { PATH: process.env.PATH, DATABASE_URL: server().databaseUrl },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    let output = ''
-    tool.stdout.on('data', (chunk) => {
-      output += chunk
-    })
-    const [code] = await once(tool, 'close')
-    expect(code).toBe(0)
-    return output
-  }
-
+  const admin = (...args: string[]) => runAdmin(server().databaseUrl, ...args)
   const send = (client: TestClient, convoId: string, epoch: number) =>
     client.ok('sendMessage', {
       convoId,
@@ -108,5 +112,59 @@ describe.each(MODES)('npm run admin beside a running server, $name', ({ env }) =
 
     const again = await bob.call('createConvo', { groupId: convoId, cipherSuite: SUITE, epoch: 0 })
     expectError(again, 'GroupIdTaken')
+  })
+})
+
+/** As the tool promises. */
+const WITHIN_MS = 2000
+
+type Name = Parameters<TestClient['call']>[0]
+const NAMES = Object.keys(METHODS).map((nsid) => nsid.slice(nsid.lastIndexOf('.') + 1) as Name)
+
+/** Limits as they are by default: refusals tell them. */
+describe('a blocked account', () => {
+  const limited = { ...MODES[0].env, RATE_LIMIT_ENABLED: 'true' }
+  const { people, server } = useServer(limited)
+
+  it('is refused by every method within 2 s while others are served, and let in again', async () => {
+    const [alice, bob] = people('alice', 'bob')
+    const convoId = await createConvo(alice, { initialMembers: [bob.did], epoch: 0 })
+    const statusOf = async (client: TestClient) => (await client.call('getEpoch', { convoId })).status
+    expect([await statusOf(alice), await statusOf(bob)]).toEqual([200, 200])
+
+    await runAdmin(server().databaseUrl, 'block', alice.did)
+    await eventually('the block', async () => (await statusOf(alice)) === 403, WITHIN_MS)
+    for (const name of NAMES) {
+      const answer = await alice.call(name)
+      expectError(answer, 'Forbidden')
+      expect(answer.headers.get('ratelimit-limit'), name).toMatch(/^\d+$/)
+      expect(answer.headers.get('ratelimit-remaining'), name).toMatch(/^\d+$/)
+    }
+    const message = { convoId, epoch: 0, ciphertext: messageFor(convoId, 0) }
+    expectError(await alice.call('sendMessage', message), 'Forbidden')
+    expect(await bob.ok('sendMessage', { ...message, ciphertext: messageFor(convoId, 0) })).toMatchObject({
+      seq: 1,
+    })
+
+    await runAdmin(server().databaseUrl, 'unblock', alice.did)
+    await eventually('the end of the block', async () => (await statusOf(alice)) === 200, WITHIN_MS)
+    expect(await alice.ok('sendMessage', message)).toMatchObject({ seq: 2 })
+  })
+
+  it('that was blocked before the start is refused from the first request on', async () => {
+    const database = await createTestDatabase()
+    try {
+      const [alice, bob] = [newDid('alice'), newDid('bob')]
+      await runAdmin(database.url, 'block', alice)
+      const started = await startTestServer(limited, database)
+      try {
+        expectError(await started.as(alice).call('getConvos'), 'Forbidden')
+        await started.as(bob).ok('getConvos')
+      } finally {
+        await started.stop()
+      }
+    } finally {
+      await database.drop()
+    }
   })
 })

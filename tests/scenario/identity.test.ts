@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { Secp256k1Keypair } from '@atproto/crypto'
 import type { Nsid } from '@catbird/shared/lexicon'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type NetworkServer, networkEnv, startNetworkServer } from '../support/atproto/network-server.ts'
+import { listenOnLoopback } from '../support/atproto/loopback.ts'
+import { type NetworkServer, startNetworkServer } from '../support/atproto/network-server.ts'
 import { startPlc, type TestPlc } from '../support/atproto/plc.ts'
-import { createServiceDid } from '../support/atproto/service-did.ts'
 import {
   CURVES,
   type Curve,
@@ -13,11 +13,12 @@ import {
   TestAccount,
 } from '../support/atproto/test-account.ts'
 import { XrpcCaller } from '../support/atproto/xrpc-caller.ts'
+import { TestClient } from '../support/client.ts'
 import { messageFor, newGroupId, SUITE } from '../support/convo.ts'
 import { expectError } from '../support/expect-error.ts'
+import { TEST_SECRET } from '../support/identity.ts'
 import { SCENARIO_MODES } from '../support/mls-scenario.ts'
-import { createTestDatabase, type TestDatabase } from '../support/postgres.ts'
-import { ServerProcess } from '../support/server-process.ts'
+import type { TestEnv } from '../support/server.ts'
 
 const GET: Nsid = 'blue.catbird.mls.getConvos'
 const SEND: Nsid = 'blue.catbird.mls.sendMessage'
@@ -178,74 +179,111 @@ describe.each(SCENARIO_MODES)('identities, $name', ({ env }) => {
     const caller = withToken(account, server.url, await account.token(SEND, server.did))
     const message = { convoId, epoch: 0, ciphertext: messageFor(convoId, 0) }
     const answers = await Promise.all(Array.from({ length: 100 }, () => caller.call('sendMessage', message)))
-    expectOneEffect(answers)
+    const refused = answers.filter(({ status }) => status !== 200)
+    expect(refused.length).toBe(99)
+    for (const answer of refused) expectError(answer, 'ReplayedToken')
     expect((await direct(account).ok('getEpoch', { convoId })).lastSeq).toBe(1)
   })
 })
 
-const PAIRS = [
-  { name: 'actors and actors', envs: [{ SHARD_COUNT: '1' }, { SHARD_COUNT: '2' }] },
-  { name: 'actors and direct', envs: [{ SHARD_COUNT: '1' }, { ENABLE_ACTOR_SYSTEM: 'false' }] },
-  {
-    name: 'direct and direct',
-    envs: [{ ENABLE_ACTOR_SYSTEM: 'false' }, { ENABLE_ACTOR_SYSTEM: 'false' }],
-  },
-] as const
-
-describe.each(PAIRS)('one token at two processes on one database, $name', ({ envs }) => {
+describe('what a server is told of whom to believe', () => {
   let plc: TestPlc
-  let serviceDid: string
-  let database: TestDatabase
-  let servers: ServerProcess[] = []
 
   beforeAll(async () => {
     plc = await startPlc()
-    serviceDid = (await createServiceDid(plc.client)).did
-    database = await createTestDatabase()
-    servers = await Promise.all(
-      envs.map((env) => ServerProcess.start(database.url, { ...networkEnv(plc, serviceDid), ...env })),
-    )
   })
-  afterAll(async () => {
-    await Promise.all(servers.map((server) => server.end()))
-    await database?.drop()
-    await plc?.stop()
-  })
+  afterAll(() => plc?.stop())
 
-  it('is good at one of them only, one after the other', async () => {
-    const account = await PlcAccount.create(plc)
-    const convoId = await startConvo(account.direct(servers[0]!.url, serviceDid))
-    const message = { convoId, epoch: 0, ciphertext: messageFor(convoId, 0) }
-    for (const [name, nsid, input] of [
-      ['sendMessage', SEND, message],
-      ['updateCursor', CURSOR, { convoId, cursor: '1' }],
-    ] as const) {
-      const token = await account.token(nsid, serviceDid)
-      const [first, second] = servers.map(({ url }) => withToken(account, url, token))
-      expect((await first!.call(name, input)).status).toBe(200)
-      expectError(await second!.call(name, input), 'ReplayedToken')
+  /** A server without shards, for one test. */
+  async function withServer(env: TestEnv, test: (server: NetworkServer) => Promise<void>): Promise<void> {
+    const server = await startNetworkServer(plc, { ENABLE_ACTOR_SYSTEM: 'false', ...env })
+    await test(server).finally(() => server.stop())
+  }
+
+  it.each<{ where: string; env: TestEnv; isAsked: boolean }>([
+    { where: 'that only this machine reaches', env: {}, isAsked: true },
+    { where: 'that listens on every address', env: { HOST: '0.0.0.0' }, isAsked: false },
+    {
+      where: 'behind a public URL',
+      env: { HOST: '127.0.0.1', PUBLIC_URL: 'https://mls.example.com' },
+      isAsked: false,
+    },
+    {
+      where: 'behind a proxy',
+      env: { HOST: '127.0.0.1', TRUSTED_PROXIES: '127.0.0.0/8' },
+      isAsked: false,
+    },
+  ])('whether a server $where looks anything up on this machine: $isAsked', async ({ env, isAsked }) => {
+    let requests = 0
+    const host = await listenOnLoopback((_, response) => {
+      requests++
+      response.writeHead(404).end()
+    })
+    try {
+      const account = new TestAccount(`did:web:localhost%3A${host.port}`, await Secp256k1Keypair.create())
+      await withServer(env, async ({ url, did }) => {
+        expectError(await account.direct(url, did).call('getConvos'), 'InvalidToken')
+        expectError(await account.direct(url, did).call('createConvo'), 'InvalidToken')
+      })
+      expect(requests > 0).toBe(isAsked)
+    } finally {
+      await host.stop()
     }
   })
 
-  it('of 100 identical requests at both at once exactly one takes effect, again and again', async () => {
-    const account = await PlcAccount.create(plc)
-    const convoId = await startConvo(account.direct(servers[0]!.url, serviceDid))
-    for (let round = 1; round <= 10; round++) {
-      const token = await account.token(SEND, serviceDid)
-      const callers = servers.map(({ url }) => withToken(account, url, token))
-      const message = { convoId, epoch: 0, ciphertext: messageFor(convoId, 0) }
-      const answers = await Promise.all(
-        Array.from({ length: 100 }, (_, i) => callers[i % 2]!.call('sendMessage', message)),
-      )
-      expectOneEffect(answers)
-      const { lastSeq } = await account.direct(servers[0]!.url, serviceDid).ok('getEpoch', { convoId })
-      expect(lastSeq).toBe(round)
+  it('a document on this machine is not believed by a server on a public address', async () => {
+    const account = await startWebAccount()
+    try {
+      await withServer({ HOST: '0.0.0.0' }, async ({ url, did }) => {
+        expectError(await account.direct(url, did).call('getConvos'), 'InvalidToken')
+      })
+    } finally {
+      await account.stop()
     }
+  })
+
+  it('a token needs to name its method, unless ENFORCE_LXM is false; a wrong name is refused anyway', async () => {
+    const account = await PlcAccount.create(plc)
+    const callers = async ({ url, did }: NetworkServer) => ({
+      unnamed: withToken(account, url, await account.token(GET, did, { lxm: undefined })),
+      other: withToken(account, url, await account.token(SEND, did)),
+    })
+    await withServer({}, async (server) => {
+      const { unnamed, other } = await callers(server)
+      for (const caller of [unnamed, other])
+        expectError(await caller.call('getConvos'), 'BadJwtLexiconMethod')
+    })
+    await withServer({ ENFORCE_LXM: 'false' }, async (server) => {
+      const { unnamed, other } = await callers(server)
+      await unnamed.ok('getConvos')
+      expectError(await other.call('getConvos'), 'BadJwtLexiconMethod')
+      await unnamed.ok('createConvo', { groupId: newGroupId(), cipherSuite: SUITE })
+      const again = await unnamed.call('createConvo', { groupId: newGroupId(), cipherSuite: SUITE })
+      expectError(again, 'ReplayedToken')
+    })
+  })
+
+  it('a token lives no longer than MAX_TOKEN_LIFETIME_S', async () => {
+    const account = await PlcAccount.create(plc)
+    const get = async ({ url, did }: NetworkServer, lifetimeS: number) => {
+      const exp = Math.floor(Date.now() / 1000) + lifetimeS
+      return withToken(account, url, await account.token(GET, did, { exp })).call('getConvos')
+    }
+    await withServer({}, async (server) => expect((await get(server, 200)).status).toBe(200))
+    await withServer({ MAX_TOKEN_LIFETIME_S: '60' }, async (server) => {
+      expect((await get(server, 60)).status).toBe(200)
+      expectError(await get(server, 200), 'InvalidToken', { maxLifetimeS: 60 })
+    })
+  })
+
+  it('a development token is good only where there is a secret for it', async () => {
+    const developer = ({ url, did }: NetworkServer) =>
+      new TestClient(url, 'did:plc:developer', { secret: TEST_SECRET, audience: did })
+    await withServer({}, async (server) => {
+      expectError(await developer(server).call('getConvos'), 'InvalidToken')
+    })
+    await withServer({ JWT_SECRET: TEST_SECRET }, async (server) => {
+      await developer(server).ok('getConvos')
+    })
   })
 })
-
-function expectOneEffect(answers: Awaited<ReturnType<XrpcCaller['call']>>[]): void {
-  const refused = answers.filter(({ status }) => status !== 200)
-  expect(refused.length).toBe(answers.length - 1)
-  for (const answer of refused) expectError(answer, 'ReplayedToken')
-}

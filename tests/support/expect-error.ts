@@ -18,6 +18,7 @@ export function expectError(answer: Refused, name: ContractError, details: Detai
   expectInMessage(message, fields)
   expect(answer.headers.get('content-type')).toContain('application/json')
   expect(answer.headers.get('cache-control')).toBe('no-store')
+  if (answer.status === 401) expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer\b/)
   if (answer.status === 429 || answer.status === 503) {
     expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
   }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { TestClient } from './client.ts'
 import { keepLogLine } from './log-secrets.ts'
@@ -25,7 +26,7 @@ export class ServerProcess {
       env: { PATH: process.env.PATH, ...testEnv(databaseUrl), LOG_LEVEL: 'info', ...env },
       stdio: 'pipe',
     })
-    child.stderr.pipe(process.stderr, { end: false })
+    passOn(child.stderr)
     const port = await portOf(child)
     return new ServerProcess(child, `http://127.0.0.1:${port}`)
   }
@@ -47,6 +48,14 @@ export class ServerProcess {
     const [code] = await exited
     return code
   }
+}
+
+/** What a server says beside its log, a crash for instance, may hold no secrets either. */
+function passOn(stderr: Readable): void {
+  createInterface({ input: stderr }).on('line', (line) => {
+    keepLogLine(line)
+    process.stderr.write(`${line}\n`)
+  })
 }
 
 /** Reads the start line; goes on reading, so that the pipe never fills. */

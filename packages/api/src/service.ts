@@ -5,7 +5,7 @@ import { openPool } from '@catbird/shared/sql'
 import type { Logger } from 'pino'
 import { createApp } from './app.ts'
 import { BlockedDids } from './auth/blocked-dids.ts'
-import { createAuthenticator, isLoopback } from './auth/create-authenticator.ts'
+import { createAuthenticator } from './auth/create-authenticator.ts'
 import type { Config } from './config.ts'
 import type { AppContext } from './context.ts'
 import { migrate } from './database/migrate.ts'
@@ -27,7 +27,7 @@ import { InflightBudget } from './xrpc/inflight-budget.ts'
 
 const CLEAN_UP_MS = 60_000
 const PULSE_MS = 2000
-const BLOCKED_DIDS_MS = 2000
+const BLOCKED_DIDS_MS = 1000
 /** Share of the shutdown's time that is kept for the answers to what did not end in time. */
 const LAST_ANSWERS = 0.2
 const STATEMENT_TIMEOUT_MS = 5000
@@ -87,9 +87,12 @@ async function startOnDatabase({ config, log, checkOutputs, pool, database }: St
   const shardMetrics = new ShardMetrics(metrics)
   const blockedDids = new BlockedDids(() => pool.current)
   await blockedDids.refresh()
-  const authenticator = await createAuthenticator(config, pool.current, (reason) =>
-    metrics.authFailed(reason),
-  )
+  const authenticator = await createAuthenticator({
+    config,
+    log,
+    sql: pool.current,
+    onFailure: (reason) => metrics.authFailed(reason),
+  })
   const executors = await startExecutors({
     config,
     log,
@@ -135,9 +138,6 @@ async function startOnDatabase({ config, log, checkOutputs, pool, database }: St
   const { port } = server.address() as AddressInfo
   const executor = shards ? `actors on ${shards.length} shard${shards.length === 1 ? '' : 's'}` : 'direct'
   const { rolloutPercent } = config.actors
-  if (config.auth.jwtSecret !== undefined && !isLoopback(config.server.host)) {
-    log.warn('JWT_SECRET is set and the address is public: whoever has the secret can act as anybody')
-  }
   log.info(
     { port, executor, rolloutPercent, version: VERSION },
     `Serving on port ${port}, executor: ${executor}`,

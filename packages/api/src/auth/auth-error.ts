@@ -22,6 +22,12 @@ const ERROR_OF = {
 
 export type AuthFailure = keyof typeof ERROR_OF
 
+/**
+ * Failures that cost a lookup or a signature. The others cost microseconds, and anybody can have a PDS send them:
+ * counted against its address they would keep out everybody else there.
+ */
+const COSTLY: readonly AuthFailure[] = ['identity', 'signature']
+
 /** A request whose sender did not prove who it is. */
 export class AuthError extends RefusalError {
   readonly reason: AuthFailure
@@ -29,5 +35,9 @@ export class AuthError extends RefusalError {
   constructor(reason: AuthFailure, message: string, details?: Record<string, unknown>) {
     super(ERROR_OF[reason], message, details)
     this.reason = reason
+  }
+
+  get isCostly(): boolean {
+    return COSTLY.includes(this.reason)
   }
 }

@@ -3,8 +3,8 @@ import type { TokenUse } from '@catbird/shared/commands'
 /** Who a request is from. */
 export type Caller = {
   did: string
-  /** Present when the token is good for this one procedure only. */
-  tokenUse?: TokenUse
+  /** Present when the token is good for this one procedure only: uses it up, or throws an `AuthError`. */
+  useToken?(): TokenUse
 }
 
 /** Throws an `AuthError`, or a `RefusalError` with a 503 name when nobody can tell now. */

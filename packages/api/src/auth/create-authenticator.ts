@@ -1,6 +1,7 @@
 import { systemClock } from '@catbird/shared/clock'
 import { isNsid, methodKind } from '@catbird/shared/lexicon'
 import type { Sql } from '@catbird/shared/sql'
+import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { sharedSecret } from '../database/shared-secret.ts'
 import type { AuthFailure } from './auth-error.ts'
@@ -13,21 +14,33 @@ import { ServiceAuthenticator } from './service-authenticator.ts'
 import { signingKeyOf } from './signing-key.ts'
 import { TokenAuthenticator } from './token-authenticator.ts'
 
+export type AuthenticatorParts = {
+  config: Config
+  log: Pick<Logger, 'warn'>
+  sql: Sql
+  onFailure(reason: AuthFailure): void
+}
+
 /** Accepts AT Protocol service tokens and, where there is a secret for them, development tokens. */
-export async function createAuthenticator(
-  config: Config,
-  sql: Sql,
-  onFailure: (reason: AuthFailure) => void,
-): Promise<Authenticator> {
+export async function createAuthenticator({
+  config,
+  log,
+  sql,
+  onFailure,
+}: AuthenticatorParts): Promise<Authenticator> {
   const { audiences, enforceLxm, maxTokenLifetimeS, plcUrl } = config.auth
+  const secret = await devSecret(config)
+  if (secret !== undefined && isPublic(config)) {
+    log.warn('JWT_SECRET is set and the server is public: whoever has it can act as anybody')
+  }
   return new TokenAuthenticator({
-    dev: new DevTokenAuthenticator(await devSecret(config), audiences),
+    dev: new DevTokenAuthenticator(secret, audiences),
     service: new ServiceAuthenticator({
       audiences,
       enforceLxm,
       maxLifetimeS: maxTokenLifetimeS,
-      // Whoever can name a port of this machine must be on it already.
-      keys: new DidKeys({ plcUrl, allowLocalhost: isLoopback(config.server.host), toKey: signingKeyOf }),
+      // A stranger who names ports of this machine would learn which are open.
+      keys: new DidKeys({ plcUrl, allowLocalhost: !isPublic(config), toKey: signingKeyOf }),
       replays: new ReplayMemory({ key: await sharedSecret(sql, 'used tokens'), clock: systemClock }),
       clock: systemClock,
       isProcedure: (nsid) => isNsid(nsid) && methodKind(nsid) === 'procedure',
@@ -36,7 +49,13 @@ export async function createAuthenticator(
   })
 }
 
-/** Whether only this machine can reach a server that listens there. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host)
+/** Whether others than this machine can reach the server, perhaps through a proxy on it. */
+function isPublic({ server }: Pick<Config, 'server'>): boolean {
+  const { host, publicUrl, trustedProxies } = server
+  const isLocalUrl = publicUrl === undefined || isLoopback(new URL(publicUrl).hostname)
+  return !isLoopback(host) || !isLocalUrl || trustedProxies.length > 0
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127\./.test(host)
 }

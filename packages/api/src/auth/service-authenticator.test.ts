@@ -1,5 +1,6 @@
 import { RefusalError } from '@catbird/shared/errors'
 import { describe, expect, it } from 'vitest'
+import type { ServiceAuthenticator } from './service-authenticator.ts'
 import {
   ALICE,
   AUDIENCE,
@@ -74,23 +75,35 @@ describe('ServiceAuthenticator', () => {
   })
 })
 
+/** Authenticates a procedure and uses its token up. */
+async function use(service: ServiceAuthenticator, token: string) {
+  return (await service.authenticateToken(token, PROCEDURE)).useToken!()
+}
+
 describe('a token for a procedure', () => {
+  it('is not used by being recognised', async () => {
+    const { alice, service } = makeWorld()
+    const token = signToken(alice, forProcedure())
+    for (let i = 0; i < 3; i++) await service.authenticateToken(token, PROCEDURE)
+    expect(await use(service, token)).toHaveProperty('hash')
+  })
+
   const forProcedure = (changes = {}) => claims({ lxm: PROCEDURE, ...changes })
 
   it('is good once, and comes with what stops its use in other processes', async () => {
     const { alice, service } = makeWorld()
     const token = signToken(alice, forProcedure())
-    expect(await service.authenticateToken(token, PROCEDURE)).toEqual({
-      did: ALICE,
-      tokenUse: { hash: expect.stringMatching(/^[0-9a-f]{32}$/), expiresAtMs: (NOW_S + 60 + 30) * 1000 },
+    expect(await use(service, token)).toEqual({
+      hash: expect.stringMatching(/^[0-9a-f]{32}$/),
+      expiresAtMs: (NOW_S + 60 + 30) * 1000,
     })
-    expect(await failureOf(service.authenticateToken(token, PROCEDURE))).toBe('ReplayedToken replayed')
+    expect(await failureOf(use(service, token))).toBe('ReplayedToken replayed')
   })
 
   it('is good for one of a hundred requests at once', async () => {
     const { alice, service } = makeWorld()
     const token = signToken(alice, forProcedure())
-    const attempts = Array.from({ length: 100 }, () => service.authenticateToken(token, PROCEDURE))
+    const attempts = Array.from({ length: 100 }, () => use(service, token))
     const outcomes = await Promise.allSettled(attempts)
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
   })
@@ -98,14 +111,14 @@ describe('a token for a procedure', () => {
   it('is used up by issuer and id, however else it differs', async () => {
     const { alice, bob, service } = makeWorld()
     const jti = 'the same'
-    await service.authenticateToken(signToken(alice, forProcedure({ jti })), PROCEDURE)
+    await use(service, signToken(alice, forProcedure({ jti })))
     for (const changes of [
       {},
       { exp: NOW_S + 200 },
       { iat: undefined },
       { aud: `${AUDIENCE}#atproto_mls` },
     ]) {
-      const again = service.authenticateToken(signToken(alice, forProcedure({ jti, ...changes })), PROCEDURE)
+      const again = use(service, signToken(alice, forProcedure({ jti, ...changes })))
       expect(await failureOf(again)).toBe('ReplayedToken replayed')
     }
     const ofBob = signToken(bob, forProcedure({ jti, iss: BOB }))
@@ -124,8 +137,8 @@ describe('a token for a procedure', () => {
 
   it('is refused by name when no more can be remembered', async () => {
     const { alice, service } = makeWorld({ maxTokens: 1 })
-    await service.authenticateToken(signToken(alice, forProcedure()), PROCEDURE)
-    const next = service.authenticateToken(signToken(alice, forProcedure()), PROCEDURE)
+    await use(service, signToken(alice, forProcedure()))
+    const next = use(service, signToken(alice, forProcedure()))
     expect(await failureOf(next)).toBe('Overloaded')
   })
 
@@ -134,7 +147,7 @@ describe('a token for a procedure', () => {
     documents.whileFinding = () => {
       clock.nowMs += 91_000
     }
-    const late = service.authenticateToken(signToken(alice, forProcedure()), PROCEDURE)
+    const late = use(service, signToken(alice, forProcedure()))
     expect(await failureOf(late)).toBe('ExpiredToken expired')
   })
 })
@@ -165,9 +178,9 @@ describe('a token for a query', () => {
     const { alice, service, documents } = makeWorld({ enforceLxm: false })
     const token = signToken(alice, claims({ lxm: undefined }))
     await service.authenticateToken(token, QUERY)
-    expect(await service.authenticateToken(token, PROCEDURE)).toHaveProperty('tokenUse')
+    expect(await use(service, token)).toHaveProperty('hash')
     expect(documents.finds).toBe(2)
-    expect(await failureOf(service.authenticateToken(token, PROCEDURE))).toBe('ReplayedToken replayed')
+    expect(await failureOf(use(service, token))).toBe('ReplayedToken replayed')
     expect(await service.authenticateToken(token, QUERY)).toEqual({ did: ALICE })
   })
 })

@@ -70,7 +70,9 @@ export class ServiceAuthenticator implements Authenticator {
     await this.#checkSignature(read)
     const { issuer, tokenId, lxm, expiresAtMs } = read
     // Only now: a forger must not be able to use up the token of another.
-    if (isProcedure) return { did: issuer, tokenUse: this.#options.replays.use(issuer, tokenId, expiresAtMs) }
+    if (isProcedure) {
+      return { did: issuer, useToken: () => this.#options.replays.use(issuer, tokenId, expiresAtMs) }
+    }
     this.#verified.set(token, { issuer, lxm, expiresAtMs })
     return { did: issuer }
   }

@@ -44,9 +44,11 @@ export function bearerToken(authorization: string | undefined): string {
   return token
 }
 
-/** `alg` as a token's header has it, to tell who shall judge the token. */
+/** `alg` as a token's header has it, to tell who shall judge the token; one for somebody else is refused at once. */
 export function claimedAlgorithm(token: string): unknown {
-  return jsonPart(token.split('.', 1)[0]!).alg
+  const { typ, alg } = jsonPart(token.split('.', 1)[0]!)
+  checkType(typ)
+  return alg
 }
 
 /**

@@ -16,6 +16,7 @@ import {
   PROCEDURE,
   QUERY,
   signToken,
+  type TestKey,
 } from './service-token.fixture.ts'
 import { TokenAuthenticator } from './token-authenticator.ts'
 
@@ -226,6 +227,30 @@ function nextDigit(digit: string): string {
   return digits[digits.indexOf(digit) + 1]!
 }
 
+/** What is checked, in that order, each with a fault that only this check finds. */
+type Fault = { scheme?: string; header?: object; claims?: Record<string, unknown>; key?: TestKey }
+const FAULTS: readonly (readonly [AuthFailure, Fault])[] = [
+  ['malformed', { scheme: 'DPoP' }],
+  ['type', { header: { typ: 'at+jwt' } }],
+  ['algorithm', { header: { alg: 'RS256' } }],
+  ['issuer', { claims: { iss: 'alice.example.com' } }],
+  ['subject', { claims: { sub: BOB } }],
+  ['audience', { claims: { aud: BOB } }],
+  ['expired', { claims: { exp: NOW_S - 3600 } }],
+  ['issued_at', { claims: { iat: NOW_S + 3600 } }],
+  ['method', { claims: { lxm: PROCEDURE } }],
+  ['token_id', { claims: { jti: '' } }],
+  ['signature', { key: makeKey('ES256K') }],
+]
+const NO_FAULT = ['nothing', {}] as const
+
+function withFaults(...faults: Fault[]): string {
+  const { scheme = 'Bearer', key = alice } = Object.assign({}, ...faults) as Fault
+  const changes = Object.assign({}, ...faults.map((fault) => fault.claims))
+  const header = Object.assign({}, ...faults.map((fault) => fault.header))
+  return `${scheme} ${signToken(key, claims(changes), header)}`
+}
+
 describe('TokenAuthenticator', () => {
   const cases = Object.entries(BAD).flatMap(([failure, tokens]) =>
     Object.entries(tokens).map(([what, header]) => ({ failure, what, header })),
@@ -235,6 +260,14 @@ describe('TokenAuthenticator', () => {
     failures.length = 0
     expect(await failureOf(authenticator.authenticate(header, QUERY))).toBe(failure)
     expect(failures).toEqual([failure.split(' ')[1]])
+  })
+
+  const pairs = FAULTS.flatMap(([first, a], i) =>
+    [...FAULTS.slice(i + 1), NO_FAULT].map(([second, b]) => ({ first, second, header: withFaults(a, b) })),
+  )
+
+  it.each(pairs)('names the first of two faults: $first before $second', async ({ first, header }) => {
+    await expect(authenticator.authenticate(header, QUERY)).rejects.toMatchObject({ reason: first })
   })
 
   it('accepts service tokens, and has nothing to report', async () => {
@@ -257,11 +290,11 @@ describe('TokenAuthenticator', () => {
     failures.length = 0
     const forProcedure = () => withClaims({ lxm: PROCEDURE })
     const [first, second, third] = [forProcedure(), forProcedure(), forProcedure()]
-    await authenticator.authenticate(first, PROCEDURE)
-    await authenticator.authenticate(second, PROCEDURE)
-    const again = authenticator.authenticate(first, PROCEDURE)
-    expect(await failureOf(again)).toBe('ReplayedToken replayed')
-    expect(await failureOf(authenticator.authenticate(third, PROCEDURE))).toBe('Overloaded')
+    const use = async (header: string) => (await authenticator.authenticate(header, PROCEDURE)).useToken!()
+    await use(first)
+    await use(second)
+    expect(await failureOf(use(first))).toBe('ReplayedToken replayed')
+    expect(await failureOf(use(third))).toBe('Overloaded')
     expect(failures).toEqual(['replayed'])
   })
 })

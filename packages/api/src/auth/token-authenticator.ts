@@ -1,3 +1,4 @@
+import type { TokenUse } from '@catbird/shared/commands'
 import { AuthError, type AuthFailure } from './auth-error.ts'
 import type { Authenticator, Caller } from './authenticator.ts'
 import type { DevTokenAuthenticator } from './dev-token.ts'
@@ -23,14 +24,27 @@ export class TokenAuthenticator implements Authenticator {
   }
 
   async authenticate(authorization: string | undefined, nsid: string): Promise<Caller> {
-    const { dev, service, onFailure } = this.#options
+    const { dev, service } = this.#options
     try {
       const token = bearerToken(authorization)
       const judge = claimedAlgorithm(token) === 'HS256' ? dev : service
-      return await judge.authenticateToken(token, nsid)
+      const { did, useToken } = await judge.authenticateToken(token, nsid)
+      return useToken ? { did, useToken: () => this.#use(useToken) } : { did }
     } catch (error) {
-      if (error instanceof AuthError) onFailure(error.reason)
-      throw error
+      throw this.#noted(error)
     }
+  }
+
+  #use(useToken: () => TokenUse): TokenUse {
+    try {
+      return useToken()
+    } catch (error) {
+      throw this.#noted(error)
+    }
+  }
+
+  #noted(error: unknown): unknown {
+    if (error instanceof AuthError) this.#options.onFailure(error.reason)
+    return error
   }
 }

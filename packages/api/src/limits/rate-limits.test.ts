@@ -158,6 +158,14 @@ describe('rate limits', () => {
     })
   })
 
+  it('know nothing of the bytes that another caller has stored or given back', async () => {
+    await limits.takeStored('did:plc:alice', 2 * MIB)
+    expect(await limits.takeStored('did:plc:bob', MIB)).toMatchObject({ remaining: MIB })
+    await limits.giveBackStored('did:plc:bob', MIB)
+    await refusal(limits.takeStored('did:plc:alice', 1))
+    expect(await limits.takeStored('did:plc:bob', 2 * MIB)).toMatchObject({ remaining: 0 })
+  })
+
   it('hold claims for each caller by the DIDs asked for, named twice or once', async () => {
     const targets = Array.from({ length: 9 }, (_, i) => `did:plc:target${i}`)
     const state = await limits.takeClaims('did:plc:alice', [...targets, ...targets])

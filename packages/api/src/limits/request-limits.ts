@@ -28,7 +28,7 @@ export class RequestLimits {
     return this.#watch(this.#limits.take(did, nsid))
   }
 
-  /** As soon as the body's length is known. */
+  /** Before a body is read, or as it comes. */
   takeBody(did: string, bytes: number): Promise<void> {
     return this.#watch(this.#limits.takeBytes(did, bytes))
   }

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { RefusalError } from '@catbird/shared/errors'
 import { assertOutput, isNsid, methodKind, type Nsid, parseInput, parseParams } from '@catbird/shared/lexicon'
 import { withDeadline } from '@catbird/shared/sql'
@@ -11,12 +11,15 @@ import { readJsonBody } from './body.ts'
 import type { Admission } from './inflight-budget.ts'
 import type { Method, Request } from './method.ts'
 
+/** How long a client may take to read its answer. */
+const READING_MS = 60_000
 /** How long after the deadline an answer may still come, so that the one who did the work names the refusal. */
 const GRACE_MS = 500
 
-/** A request as it came. */
+/** A request as it came, and where its answer goes. */
 export type Call = {
   incoming: IncomingMessage
+  outgoing: ServerResponse
   nsid: string
   requestId: string
   limits: RequestLimits
@@ -25,26 +28,31 @@ export type Call = {
 type KnownCall = Call & { nsid: Nsid; method: Method<Nsid>; isQuery: boolean; deadlineMs: number }
 
 /**
- * Answers a request with its method's output, in the order that the contract gives: admission → authentication →
+ * Answers a request with its method's output as JSON, in the order that the contract gives: admission → authentication →
  * limits of the caller → body → validation → limits of the conversation → method. Throws `RefusalError`s.
  */
-export async function answer(context: AppContext, call: Call): Promise<unknown> {
+export async function answer(context: AppContext, call: Call): Promise<string> {
   const known = recognise(context, call)
   const admission = admit(context, known)
   try {
     const caller = await identify(context, known)
     await call.limits.takeCaller(caller.did, known.nsid)
+    if (context.blockedDids.has(caller.did)) {
+      throw new RefusalError('Forbidden', 'this account is blocked on this server')
+    }
+    admission.belongsTo(caller.did)
     const input = await readInput(known, caller, admission)
     await call.limits.takeInput(caller.did, known.nsid, input)
-    return await run(context, known, input, caller)
+    const output = JSON.stringify(await run(context, known, input, caller))
+    // What a procedure did must be told; its answer is small.
+    if (known.isQuery && !admission.chargeAnswer(Buffer.byteLength(output))) throw overloaded()
+    return output
   } catch (thrown) {
     // Every other refusal says that nothing was written.
     if (thrown instanceof RefusalError && thrown.refusal.error !== 'OutcomeUnknown') {
       await call.limits.storedNothing()
     }
     throw thrown
-  } finally {
-    admission.release()
   }
 }
 
@@ -60,26 +68,33 @@ function recognise(context: AppContext, call: Call): KnownCall {
   return { ...call, nsid, method, isQuery, deadlineMs: Date.now() + context.config.server.requestTimeoutMs }
 }
 
-function admit({ budget }: AppContext, { incoming, method, isQuery }: KnownCall): Admission {
+/** What the request holds is held until its answer has been taken, which is not waited for without end. */
+function admit({ budget }: AppContext, call: KnownCall): Admission {
+  const { incoming, outgoing, method, isQuery, deadlineMs } = call
   const declared = isQuery ? 0 : Number(incoming.headers['content-length'] ?? 0)
   const admission = budget.admit(Math.min(declared, method.maxBodyBytes))
-  if (!admission) throw new RefusalError('Overloaded', 'too many bytes are in flight')
+  if (!admission) throw overloaded()
+  const timer = setTimeout(() => outgoing.destroy(), deadlineMs - Date.now() + READING_MS)
+  outgoing.once('close', () => {
+    clearTimeout(timer)
+    admission.release()
+  })
   return admission
+}
+
+function overloaded(): RefusalError {
+  return new RefusalError('Overloaded', 'too many bytes are in flight')
 }
 
 async function identify(context: AppContext, { incoming, nsid, limits }: KnownCall): Promise<Caller> {
   const address = context.clientAddress(incoming)
   await limits.addressMayTry(address)
-  const caller = await context.authenticator
+  return await context.authenticator
     .authenticate(incoming.headers.authorization, nsid)
     .catch(async (error) => {
-      if (error instanceof AuthError) await limits.addressFailed(address)
+      if (error instanceof AuthError && error.isCostly) await limits.addressFailed(address)
       throw error
     })
-  if (context.blockedDids.has(caller.did)) {
-    throw new RefusalError('Forbidden', 'this account is blocked on this server')
-  }
-  return caller
 }
 
 async function readInput(call: KnownCall, caller: Caller, admission: Admission): Promise<object> {
@@ -100,7 +115,7 @@ async function readInput(call: KnownCall, caller: Caller, admission: Admission):
 
 async function run(context: AppContext, call: KnownCall, input: object, caller: Caller): Promise<unknown> {
   const { nsid, method, isQuery, requestId, deadlineMs } = call
-  const request: Request = { caller: caller.did, tokenUse: caller.tokenUse, requestId, deadlineMs }
+  const request: Request = { caller: caller.did, tokenUse: caller.useToken?.(), requestId, deadlineMs }
   const { sql } = context
   const output = await withDeadline(
     method.run(context, input as never, request),

@@ -9,7 +9,7 @@ export type BodyBounds = {
   deadlineMs: number
   /** What its bytes are charged to as they come. */
   admission: Admission
-  /** Told its length as soon as that is known; may refuse. */
+  /** Told its length before it is read, or else each piece as it comes; may refuse. */
   takeBytes(bytes: number): Promise<void>
 }
 
@@ -23,7 +23,6 @@ export async function readJsonBody(incoming: IncomingMessage, bounds: BodyBounds
   if (declared > bounds.maxBytes) throw tooLarge(bounds.maxBytes)
   if (declared > 0) await bounds.takeBytes(declared)
   const text = await readText(incoming, bounds, declared)
-  if (declared === 0) await bounds.takeBytes(Buffer.byteLength(text))
   const problem = shapeProblem(text)
   if (problem) throw new RefusalError('InvalidRequest', problem)
   try {
@@ -35,7 +34,7 @@ export async function readJsonBody(incoming: IncomingMessage, bounds: BodyBounds
 
 function readText(
   incoming: IncomingMessage,
-  { maxBytes, deadlineMs, admission }: BodyBounds,
+  { maxBytes, deadlineMs, admission, takeBytes }: BodyBounds,
   declared: number,
 ) {
   // The connection went while the caller was authenticated: no event will tell.
@@ -48,7 +47,11 @@ function readText(
     const onData = (chunk: Buffer): void => {
       if (received.length + chunk.length > maxBytes) finish(tooLarge(maxBytes))
       else if (!admission.charge(chunk.length)) finish(overloaded())
-      else received.add(chunk)
+      else {
+        received.add(chunk)
+        // A body that does not tell its length counts as it comes, so that one without an end counts too.
+        if (declared === 0) takeBytes(chunk.length).catch(finish)
+      }
     }
     const onEnd = (): void => finish()
     const onCut = (): void => finish(cutOff())

@@ -62,4 +62,31 @@ describe('InflightBudget', () => {
     while (budget.admit(0)) count++
     expect(count).toBe(64)
   })
+
+  it('gives one caller two fifths of all, and a request that is its only one as much as it needs', () => {
+    const budget = new InflightBudget(40 * MIB)
+    const open = (did: string) => {
+      const admission = budget.admit(0)!
+      admission.belongsTo(did)
+      return admission
+    }
+    const [first, second, other] = [open('alice'), open('alice'), open('bob')]
+    expect(first.charge(3 * MIB)).toBe(true)
+    expect(second.charge(3 * MIB)).toBe(false)
+    expect(second.charge(2 * MIB)).toBe(true)
+    expect(other.charge(3 * MIB)).toBe(true)
+    first.release()
+    expect(second.charge(5 * MIB)).toBe(true)
+  })
+
+  it('holds answers until they have been taken, and nothing for whoever has gone', () => {
+    const budget = new InflightBudget(10 * MIB)
+    const one = budget.admit(0)!
+    one.belongsTo('alice')
+    expect(one.chargeAnswer(9 * MIB)).toBe(true)
+    expect(budget.admit(2 * MIB)).toBeUndefined()
+    one.release()
+    expect(one.chargeAnswer(9 * MIB)).toBe(true)
+    expect(budget.used).toBe(0)
+  })
 })

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
 import { isNsid } from '@catbird/shared/lexicon'
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
+import { AuthError } from '../auth/auth-error.ts'
 import type { AppContext } from '../context.ts'
 import { RequestLimits } from '../limits/request-limits.ts'
 import { CORS_HEADERS, securityHeaders } from '../middleware/outer-headers.ts'
@@ -31,8 +31,8 @@ export function xrpcHandler(context: AppContext): (c: HonoContext) => Promise<Re
     let body: string
     const headers: Record<string, string> = { ...everyAnswer, 'X-Request-Id': requestId }
     try {
-      const incoming = c.env.incoming as IncomingMessage
-      body = JSON.stringify(await answer(context, { incoming, nsid, requestId, limits }))
+      const { incoming, outgoing } = c.env as HttpBindings
+      body = await answer(context, { incoming, outgoing, nsid, requestId, limits })
     } catch (thrown) {
       const refused = toRefusal(thrown, (fault) => log.error({ err: fault }, 'Request failed'))
       const response = errorResponse(refused)
@@ -41,6 +41,8 @@ export function xrpcHandler(context: AppContext): (c: HonoContext) => Promise<Re
       body = response.body
       error = refused.error
       if (error === 'RateLimitExceeded') context.metrics.rateLimited(label)
+      // Found in the database, not by the authenticator, which counts its own.
+      if (error === 'ReplayedToken' && !(thrown instanceof AuthError)) context.metrics.authFailed('replayed')
       if (status === 413 || status === 415) headers.Connection = 'close'
     }
     Object.assign(headers, limits.headers())

@@ -140,6 +140,24 @@ describe('writeUnits', () => {
     expect(facts).toMatchObject({ isTokenUsed: true })
   })
 
+  it('G14 writes nothing of a creation or a change of members when the token has been used already', async () => {
+    const [one, two] = [await newConvo(), await newConvo()]
+    const tokenUse = { hash: '12'.repeat(16), expiresAtMs: Date.now() + 60_000 }
+    const creation = await create('cc09', { tokenUse })
+    const commit = { bytes, sha256: sha256Hex(bytes), epoch: 0 }
+    const dids = ['did:plc:carol']
+    const addition = await decided({ type: 'addMembers', convoId: two, dids, commit, tokenUse })
+    await store.write([await send(one, { tokenUse })])
+    expect(await store.write([creation])).toEqual(new Set())
+    expect(await store.write([addition])).toEqual(new Set())
+    // With a free conversation in the batch, which is written in the same shape.
+    expect(await store.write([creation, addition, await create('cc0a')])).toEqual(new Set(['cc0a']))
+    expect(await sql`select from conversations where convo_id = 'cc09'`).toHaveLength(0)
+    expect(await sql`select from members where convo_id = 'cc09' or did = 'did:plc:carol'`).toHaveLength(0)
+    expect(await logOf('cc09')).toEqual([])
+    expect((await logOf(two)).length).toBe(2)
+  })
+
   it('G14 leaves a token unused when nothing was written', async () => {
     const convoId = await newConvo()
     const tokenUse = { hash: 'cd'.repeat(16), expiresAtMs: Date.now() + 60_000 }

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { signingKeyOf } from '../signing-key.ts'
 import type { VerifyKey } from '../verify-key.ts'
 import { DidHost, documentOf, json, newMultikey, status } from './did-host.fixture.ts'
-import { DidKeys, type DidKeysOptions } from './did-keys.ts'
+import { DidKeys, type DidKeysOptions, KEY_LIMITS } from './did-keys.ts'
 import { publicFetch } from './public-fetch.ts'
 
 const ALICE = 'did:plc:alice'
@@ -217,6 +217,20 @@ describe('DidKeys.find', () => {
     expect(plc.asked).toHaveLength(4)
     await find('did:plc:a')
     expect(plc.asked).toHaveLength(5)
+  })
+
+  it('keeps no more keys than it may, and a hundred thousand unless told', async () => {
+    expect(KEY_LIMITS.maxKeys).toBe(100_000)
+    keys = makeKeys({ maxKeys: 1 })
+    publish(FIRST)
+    await find()
+    plc.publish(documentOf('did:plc:bob', SECOND))
+    await find('did:plc:bob')
+    expect(await find('did:plc:bob')).toEqual({ multikey: SECOND })
+    expect(plc.asked).toHaveLength(2)
+    publish(FIRST)
+    expect(await find()).toEqual({ multikey: FIRST })
+    expect(plc.asked).toHaveLength(3)
   })
 })
 

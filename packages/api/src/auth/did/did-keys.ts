@@ -25,7 +25,7 @@ export type KeyLimits = RefreshLimits & {
   maxRefusals: number
 }
 
-const KEY_LIMITS: KeyLimits = {
+export const KEY_LIMITS: KeyLimits = {
   freshMs: 5 * 60_000,
   staleMs: 60 * 60_000,
   refusedMs: 30_000,

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { DidHost, status } from './did-host.fixture.ts'
-import { DocumentFetcher, type FetcherOptions } from './document-fetcher.ts'
+import { DidHost, json, status } from './did-host.fixture.ts'
+import { DocumentFetcher, type FetcherOptions, LOOKUP_LIMITS } from './document-fetcher.ts'
 import type { DocumentPlace } from './document-place.ts'
 import { publicFetch } from './public-fetch.ts'
 
@@ -136,6 +136,39 @@ describe('DocumentFetcher', () => {
     expect(await documents.get(plc())).toEqual({})
     await hanging.close()
     await hung
+  })
+
+  it('asks the hosts of one domain eight things at once, and those of others all the while', async () => {
+    const open: ServerResponse[] = []
+    host.answer = (response) => open.push(response)
+    const documents = new DocumentFetcher({
+      limits: { timeoutMs: PATIENCE_MS, maxRunning: 5 },
+      // As if every name in the world led to this host.
+      fetchPublic: (_url, init) => fetch(host.url, init),
+    })
+    const ask = (name: string) =>
+      documents.get({ kind: 'web', url: `https://${name}/.well-known/did.json` }).catch((error) => error)
+    const asked = Array.from({ length: 8 }, (_, i) => ask(`a${i}.evil.test`))
+    expect(await ask('b.c.evil.test')).toMatchObject(unavailable)
+    expect(await ask('evil.test')).toMatchObject(unavailable)
+    const other = ask('alice.test')
+    for (let answered = 0; answered < 9; answered++) {
+      await vi.waitFor(() => expect(open).not.toEqual([]), PATIENCE_MS)
+      json(open.shift()!, {})
+    }
+    expect(await Promise.all([...asked, other])).toEqual(Array(9).fill({}))
+    host.publish({})
+    expect(await ask('evil.test')).toEqual({})
+  })
+
+  it('has the documented bounds unless told', () => {
+    expect(LOOKUP_LIMITS).toEqual({
+      timeoutMs: 3000,
+      maxBytes: 64 * 1024,
+      maxRunning: 32,
+      maxWaiting: 500,
+      maxPerDomain: 8,
+    })
   })
 
   it('refuses a public host whose name leads to this machine or nowhere', async () => {

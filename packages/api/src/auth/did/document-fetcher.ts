@@ -13,13 +13,16 @@ export type LookupLimits = {
   maxRunning: number
   /** As `maxRunning`, for those that wait their turn. */
   maxWaiting: number
+  /** At all hosts of one domain, running or waiting: whoever owns a domain can name any number of hosts. */
+  maxPerDomain: number
 }
 
-const LOOKUP_LIMITS: LookupLimits = {
+export const LOOKUP_LIMITS: LookupLimits = {
   timeoutMs: 3000,
   maxBytes: 64 * 1024,
   maxRunning: 32,
   maxWaiting: 500,
+  maxPerDomain: 8,
 }
 
 export type FetcherOptions = {
@@ -33,6 +36,8 @@ export class DocumentFetcher {
   readonly #limits: LookupLimits
   readonly #fetchPublic: Fetch
   readonly #slots: Record<'plc' | 'web', LookupSlots>
+  /** Lookups that run or wait, by domain. */
+  readonly #ofDomains = new Map<string, number>()
 
   constructor(options: FetcherOptions = {}) {
     const limits = { ...LOOKUP_LIMITS, ...options.limits }
@@ -49,6 +54,17 @@ export class DocumentFetcher {
    * publishes something else; `RefusalError` IdentityUnavailable when there is no such answer now.
    */
   async get(place: DocumentPlace): Promise<unknown> {
+    if (place.kind !== 'web') return this.#getInTurn(place)
+    const domain = domainOf(place.url)
+    this.#enter(domain)
+    try {
+      return await this.#getInTurn(place)
+    } finally {
+      this.#leave(domain)
+    }
+  }
+
+  async #getInTurn(place: DocumentPlace): Promise<unknown> {
     const slots = this.#slots[place.kind === 'plc' ? 'plc' : 'web']
     const deadline = new AbortController()
     const timer = setTimeout(() => deadline.abort(new Error('no answer in time')), this.#limits.timeoutMs)
@@ -69,6 +85,18 @@ export class DocumentFetcher {
     }
   }
 
+  #enter(domain: string): void {
+    const count = this.#ofDomains.get(domain) ?? 0
+    if (count >= this.#limits.maxPerDomain) throw unavailable(new Error('too many lookups at one domain'))
+    this.#ofDomains.set(domain, count + 1)
+  }
+
+  #leave(domain: string): void {
+    const count = this.#ofDomains.get(domain)! - 1
+    if (count > 0) this.#ofDomains.set(domain, count)
+    else this.#ofDomains.delete(domain)
+  }
+
   async #load({ kind, url }: DocumentPlace, signal: AbortSignal): Promise<string> {
     const get: Fetch = kind === 'web' ? this.#fetchPublic : fetch
     const accept = 'application/did+ld+json, application/json'
@@ -79,6 +107,11 @@ export class DocumentFetcher {
     if (!isAbsence(kind, response.status)) throw new Error(`answered ${response.status}`)
     throw new AuthError('identity', 'there is no such DID, or it is no longer in use')
   }
+}
+
+/** Roughly what is registered: below a suffix like co.uk strangers share one, which only bounds them more. */
+function domainOf(url: string): string {
+  return new URL(url).hostname.split('.').slice(-2).join('.')
 }
 
 /** Whether the status speaks about the DID, rather than about the server that was asked. */
