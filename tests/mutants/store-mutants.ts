@@ -4,6 +4,7 @@ import type { Mutant } from './mutant.ts'
 const STORE = 'packages/shard-worker/src/store'
 
 const writeUnits = (filter: string) => test(`${STORE}/write-units.test.ts`, filter)
+const pgStore = (filter: string) => test(`${STORE}/pg-store.test.ts`, filter)
 const writeMembership = (filter: string) => test(`${STORE}/write-membership.test.ts`, filter)
 const FAILURES = test(`${STORE}/failures.test.ts`)
 const RUN_LOCKED = test(`${STORE}/run-locked.test.ts`)
@@ -62,7 +63,7 @@ export const STORE_MUTANTS: Mutant[] = [
     file: `${STORE}/run-locked.ts`,
     find: 'hasLostGuard: tries > 0',
     replace: 'hasLostGuard: false',
-    killer: writeUnits('G14 executeLocked names a token'),
+    killer: pgStore('G14 executeLocked names a token'),
   },
   {
     name: 'the batch statement does not look at key packages',
@@ -188,7 +189,7 @@ export const STORE_MUTANTS: Mutant[] = [
     file: `${STORE}/load-conversations.ts`,
     find: ' for no key update`',
     replace: '`',
-    killer: writeUnits('executeLocked waits for the row'),
+    killer: pgStore('executeLocked waits for the row'),
   },
   {
     name: 'a command under the lock does not look for its own earlier write',

@@ -1,89 +1,23 @@
 import { sha256Hex } from '@catbird/shared/bytes'
-import { systemClock } from '@catbird/shared/clock'
 import type { Command } from '@catbird/shared/commands'
 import { newEntryId } from '@catbird/shared/ids'
-import postgres from 'postgres'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestDatabase, type TestDatabase } from '../../../../tests/support/postgres.ts'
-import { decide, factKeys } from '../conversation/decide.ts'
+import { describe, expect, it } from 'vitest'
+import { decide } from '../conversation/decide.ts'
 import { NO_FACTS } from '../conversation/facts.ts'
-import { PgStore } from './pg-store.ts'
-import { StoreError, type Unit } from './store.ts'
-
-const policy = { maxMembers: 1000, messageEpochWindow: 0, messageTtlMs: 86_400_000 }
-const ALICE = 'did:plc:alice'
-
-let database: TestDatabase
-let sql: ReturnType<typeof postgres>
-let store: PgStore
-let serial = 0
-
-beforeAll(async () => {
-  database = await createTestDatabase()
-  sql = postgres(database.url, { max: 4 })
-  const base = { url: database.url, incarnation: 1, clock: systemClock, policy }
-  store = new PgStore({ ...base, name: 'test', lockers: 2 })
-})
-
-afterAll(async () => {
-  await store.close()
-  await sql.end()
-  await database.drop()
-})
-
-type Input = { convoId: string } & Record<string, unknown>
-
-/** Decides a command on what the database says now; the unit is not written yet. */
-async function decided(input: Input): Promise<Unit> {
-  const base = { caller: ALICE, requestId: 'r', deadlineMs: Date.now() + 10_000, size: 100, keyPackages: [] }
-  const command = { ...base, ...input } as unknown as Command
-  const state = (await store.load([command.convoId])).get(command.convoId) ?? null
-  const keys = factKeys(state, command, false)
-  const facts = keys ? (await store.facts([keys]))[0]! : NO_FACTS
-  const decision = decide(state, command, facts, { nowMs: Date.now(), entryId: newEntryId(), policy })
-  if (decision.outcome !== 'accepted') throw new Error(JSON.stringify(decision))
-  const { convoId } = command
-  return { convoId, expectedVersion: state?.version ?? 0, changes: [decision.change], final: decision.state }
-}
-
-const create = (convoId: string, more = {}) =>
-  decided({
-    type: 'createConvo',
-    convoId,
-    cipherSuite: 's',
-    initialMembers: ['did:plc:bob'],
-    epoch: 0,
-    ...more,
-  })
-
-const bytes = new TextEncoder().encode('content')
-const send = (convoId: string, more = {}) =>
-  decided({ type: 'sendMessage', convoId, bytes, sha256: sha256Hex(bytes), epoch: 0, ...more })
-
-async function newConvo(): Promise<string> {
-  const convoId = `c0${(serial++).toString(16).padStart(6, '0')}`
-  expect(await store.write([await create(convoId)])).toEqual(new Set([convoId]))
-  return convoId
-}
-
-const logOf = async (convoId: string) =>
-  (await sql`select n::int, seq::int, kind from log where convo_id = ${convoId} order by n`).map((row) => ({
-    ...row,
-  }))
-
-async function addKeyPackage(hash: string, more: Record<string, unknown> = {}): Promise<void> {
-  const row = {
-    did: 'did:plc:bob',
-    hash,
-    identity: 'did:plc:bob',
-    cipher_suite: 's',
-    bytes: Buffer.from(hash),
-    last_resort: false,
-    expires_at: new Date(Date.now() + 3_600_000),
-    ...more,
-  }
-  await sql`insert into key_packages ${sql(row)}`
-}
+import {
+  ALICE,
+  addKeyPackage,
+  bytes,
+  create,
+  decided,
+  logOf,
+  newConvo,
+  policy,
+  send,
+  sql,
+  store,
+} from './store.fixture.ts'
+import { StoreError } from './store.ts'
 
 describe('writeUnits', () => {
   it('writes nothing of a conversation whose version has moved on', async () => {
@@ -255,81 +189,4 @@ async function tuples(): Promise<number> {
     select (select count(*) from log) + (select count(*) from members) + (select count(*) from cursors)
       + (select count(*) from welcomes) + (select sum(version) from conversations) as sum`
   return Number(row!.sum)
-}
-
-describe('PgStore', () => {
-  it('G7 finds its own write by the entry id after the connection was lost', async () => {
-    const convoId = await newConvo()
-    const unit = await send(convoId)
-    await store.write([unit])
-    expect(await store.write([unit])).toEqual(new Set())
-    const [seen] = await store.inspect([{ convoId, n: unit.expectedVersion + 1 }])
-    expect(seen).toMatchObject({ version: 3, entryId: unit.changes[0]!.entryId })
-  })
-
-  it('says unknown when its connection is ended in the middle of a write', async () => {
-    const convoId = await newConvo()
-    const unit = await send(convoId)
-    await sql.begin(async (holder) => {
-      await holder`lock table log in exclusive mode`
-      const writing = store.write([unit]).catch((error: unknown) => error)
-      await terminateWriter()
-      expect(await writing).toMatchObject({ failure: 'unknown' })
-    })
-    expect(await store.write([unit])).toEqual(new Set([convoId]))
-  })
-
-  it('G14 executeLocked names a token that has been used', async () => {
-    const convoId = await newConvo()
-    const tokenUse = { hash: 'ef'.repeat(16), expiresAtMs: Date.now() + 60_000 }
-    const base = { caller: ALICE, requestId: 'r', deadlineMs: Date.now() + 10_000, size: 100, tokenUse }
-    const command = {
-      ...base,
-      type: 'sendMessage',
-      convoId,
-      bytes,
-      sha256: sha256Hex(bytes),
-      epoch: 0,
-    } as Command
-    expect((await store.executeLocked(command, newEntryId())).reply.ok).toBe(true)
-    expect(await store.executeLocked(command, newEntryId())).toMatchObject({
-      reply: { ok: false, refusal: { error: 'ReplayedToken' } },
-    })
-  })
-
-  it('executeLocked waits for the row and decides on what the former holder wrote', async () => {
-    const convoId = await newConvo()
-    const base = { caller: ALICE, requestId: 'r', deadlineMs: Date.now() + 10_000, size: 100 }
-    const sha256 = sha256Hex(bytes)
-    const command = { ...base, type: 'sendMessage', convoId, bytes, sha256, epoch: 0 } as Command
-    let locked: ReturnType<PgStore['executeLocked']> | undefined
-    await sql.begin(async (holder) => {
-      await holder`select 1 from conversations where convo_id = ${convoId} for no key update`
-      locked = store.executeLocked(command, newEntryId())
-      await waitForLock('locker')
-      await holder`update conversations set epoch = 5 where convo_id = ${convoId}`
-    })
-    const { reply } = await locked!
-    expect(reply).toMatchObject({
-      ok: false,
-      refusal: { error: 'EpochMismatch', details: { serverEpoch: 5 } },
-    })
-  })
-})
-
-async function terminateWriter(): Promise<void> {
-  await sql`select pg_terminate_backend(${await waitForLock('writer')})`
-}
-
-/** Pid of the store's backend that waits for a lock. */
-async function waitForLock(role: string): Promise<number> {
-  for (let tries = 0; tries < 200; tries++) {
-    const [row] = await sql<{ pid: number }[]>`
-      select pid from pg_stat_activity
-      where application_name = ${`catbird-mls test ${role}`} and wait_event_type = 'Lock'
-        and datname = current_database()`
-    if (row) return row.pid
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  throw new Error('nobody waited')
 }
