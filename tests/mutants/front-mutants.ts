@@ -177,8 +177,8 @@ export const FRONT_MUTANTS: Mutant[] = [
   {
     name: 'announced bytes are held as if they had come',
     file: `${API}/xrpc/inflight-budget.ts`,
-    find: 'take(BASE_BYTES)',
-    replace: 'take(BASE_BYTES + COPIES * declaredBytes)',
+    find: 'add(BASE_BYTES)',
+    replace: 'add(BASE_BYTES + COPIES * declaredBytes)',
     killer: BUDGET,
   },
   {
@@ -191,8 +191,22 @@ export const FRONT_MUTANTS: Mutant[] = [
   {
     name: 'what a request held is given back twice',
     file: `${API}/xrpc/inflight-budget.ts`,
-    find: '        held = 0\n',
-    replace: '',
+    find: 'add(-held)',
+    replace: 'this.#used -= held',
+    killer: BUDGET,
+  },
+  {
+    name: 'one caller may hold all bytes in flight',
+    file: `${API}/xrpc/inflight-budget.ts`,
+    find: 'this.#maxBytes * CALLER_SHARE',
+    replace: 'this.#maxBytes',
+    killer: BUDGET,
+  },
+  {
+    name: 'answers cost nothing',
+    file: `${API}/xrpc/inflight-budget.ts`,
+    find: 'chargeAnswer: (bytes) => take(bytes),',
+    replace: 'chargeAnswer: () => true,',
     killer: BUDGET,
   },
   {
