@@ -26,7 +26,7 @@ export const GROUP_COMMIT_MUTANTS: Mutant[] = [
   {
     name: 'a conversation changes lanes while its write is in flight',
     file: `${ENGINE}/commit-lanes.ts`,
-    find: 'actor.unsettledUnits > 0 && actor.lane ? actor.lane : this.#freest()',
+    find: 'actor.unsettledUnits > 0 ? actor.lane : this.#freest()',
     replace: 'this.#freest()',
     killer: COMMIT_LANES,
   },
@@ -40,8 +40,8 @@ export const GROUP_COMMIT_MUTANTS: Mutant[] = [
   {
     name: 'all conversations share one lane',
     file: `${ENGINE}/commit-lanes.ts`,
-    find: 'lane.load < best.load ? lane : best',
-    replace: 'best',
+    find: 'loads.indexOf(Math.min(...loads))',
+    replace: '0',
     killer: COMMIT_LANES,
   },
   {

@@ -1,5 +1,4 @@
 import type { ConvoState } from '../conversation/state.ts'
-import type { GroupCommit } from './group-commit.ts'
 import type { Pending } from './pending.ts'
 
 /**
@@ -14,8 +13,8 @@ export class Actor {
   state: ConvoState | null | undefined = undefined
   /** Units with the group commit whose outcome is not known yet: at most one open and one in flight. */
   unsettledUnits = 0
-  /** The group commit that has the unsettled units. */
-  lane: GroupCommit | undefined = undefined
+  /** Index of the group commit that has the unsettled units. */
+  lane = 0
   /** Takes no command: its outcome is being found out, or a command runs under the row's lock. */
   isBlocked = false
   /** Is in the shard's ready queue, or taking its turn. */

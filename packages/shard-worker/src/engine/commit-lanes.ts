@@ -24,7 +24,7 @@ export class CommitLanes {
 
   /** Whether nothing more can be staged for this conversation. */
   isFullFor(actor: Actor): boolean {
-    return this.#laneOf(actor).isFull
+    return this.#lanes[this.#laneOf(actor)]!.isFull
   }
 
   /** Whether another staged command holds something that this one needs for itself. */
@@ -34,23 +34,24 @@ export class CommitLanes {
 
   stage(actor: Actor, pending: Pending, decision: AcceptedDecision): void {
     actor.lane = this.#laneOf(actor)
-    actor.lane.stage(actor, pending, decision)
+    this.#lanes[actor.lane]!.stage(actor, pending, decision)
   }
 
   /** Holds a refusal that rests on staged state until that state is durable (G6). */
   attachRefusal(actor: Actor, pending: Pending, refused: Refused): void {
-    this.#laneOf(actor).attachRefusal(actor, pending, refused)
+    this.#lanes[actor.lane]!.attachRefusal(actor, pending, refused)
   }
 
   flush(): void {
     for (const lane of this.#lanes) lane.flush()
   }
 
-  #laneOf(actor: Actor): GroupCommit {
-    return actor.unsettledUnits > 0 && actor.lane ? actor.lane : this.#freest()
+  #laneOf(actor: Actor): number {
+    return actor.unsettledUnits > 0 ? actor.lane : this.#freest()
   }
 
-  #freest(): GroupCommit {
-    return this.#lanes.reduce((best, lane) => (lane.load < best.load ? lane : best))
+  #freest(): number {
+    const loads = this.#lanes.map(({ load }) => load)
+    return loads.indexOf(Math.min(...loads))
   }
 }

@@ -1,31 +1,10 @@
-import { systemClock } from '@catbird/shared/clock'
 import { newEntryId } from '@catbird/shared/ids'
-import postgres from 'postgres'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestDatabase, type TestDatabase } from '../../../../tests/support/postgres.ts'
+import { describe, expect, it } from 'vitest'
 import { add, commit, create, leave, Story } from '../conversation/story.fixture.ts'
-import { PgStore } from './pg-store.ts'
+import { sql, store } from './store.fixture.ts'
 import type { Unit } from './store.ts'
 
-const policy = { maxMembers: 1000, messageEpochWindow: 0, messageTtlMs: 86_400_000 }
-
-let database: TestDatabase
-let sql: ReturnType<typeof postgres>
-let store: PgStore
 let serial = 0
-
-beforeAll(async () => {
-  database = await createTestDatabase()
-  sql = postgres(database.url, { max: 2 })
-  const base = { url: database.url, incarnation: 1, clock: systemClock, policy }
-  store = new PgStore({ ...base, name: 'test', lockers: 2 })
-})
-
-afterAll(async () => {
-  await store.close()
-  await sql.end()
-  await database.drop()
-})
 
 type Commands = Parameters<Story['accept']>[0][]
 
