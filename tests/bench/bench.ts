@@ -40,7 +40,7 @@ async function run(url: string): Promise<void> {
   const baseline = await measureBaseline(url, Math.ceil(seconds / 2))
   addBaseline('P before', baseline)
   if (wants('auth')) await runAuth()
-  // Latency comes first: the disk is still busy with what a saturated run has written when the next one begins.
+  // Latency comes first: its tail is several times longer right after a minute at saturation.
   if (wants('http')) await runHttp(url)
   if (wants('engine')) await runEngine(url)
   addBaseline('P after', await measureBaseline(url, Math.ceil(seconds / 2), [baseline.clients]))
