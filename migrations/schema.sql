@@ -63,6 +63,7 @@ CREATE TABLE incarnations (
   system_identifier text NOT NULL,
   timeline integer NOT NULL,
   started_at timestamp with time zone DEFAULT now() NOT NULL,
+  tag uuid DEFAULT gen_random_uuid() NOT NULL,
   CONSTRAINT incarnations_pkey PRIMARY KEY (incarnation),
   CONSTRAINT incarnations_system_identifier_timeline_key UNIQUE (system_identifier, timeline)
 );
@@ -114,6 +115,7 @@ CREATE TABLE log (
   CONSTRAINT log_kind_check CHECK (kind = ANY (ARRAY['created'::text, 'joined'::text, 'app'::text, 'commit'::text, 'left'::text, 'welcome'::text]))
 );
 CREATE INDEX log_expires_at ON log USING brin (expires_at);
+CREATE INDEX log_position ON log USING btree (incarnation, pos);
 CREATE UNIQUE INDEX log_commit_epoch ON log USING btree (convo_id, epoch) WHERE kind = 'commit'::text AND bytes IS NOT NULL;
 CREATE UNIQUE INDEX log_message_id ON log USING btree (convo_id, message_id) WHERE message_id IS NOT NULL;
 CREATE UNIQUE INDEX log_seq ON log USING btree (convo_id, seq) WHERE seq IS NOT NULL;
@@ -141,6 +143,16 @@ CREATE TABLE secrets (
   value bytea NOT NULL,
   CONSTRAINT secrets_pkey PRIMARY KEY (name)
 );
+
+CREATE TABLE tickets (
+  hash bytea NOT NULL,
+  did text NOT NULL,
+  convo_id text,
+  expires_at timestamp with time zone NOT NULL,
+  CONSTRAINT tickets_pkey PRIMARY KEY (hash),
+  CONSTRAINT tickets_hash_check CHECK (length(hash) = 32)
+);
+CREATE INDEX tickets_expires_at ON tickets USING btree (expires_at);
 
 CREATE TABLE used_tokens (
   hash bytea NOT NULL,

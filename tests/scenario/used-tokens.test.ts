@@ -77,6 +77,14 @@ const INPUTS: { [N in Procedure]: (caller: XrpcCaller, other: XrpcCaller) => Pro
       { convoId, cursor: '2' },
     ]
   },
+  async sendEphemeral(caller) {
+    const convoId = await startConvo(caller)
+    const ephemeral = () => ({ convoId, epoch: 0, ciphertext: messageFor(convoId, 0) })
+    return [ephemeral(), ephemeral()]
+  },
+  async getSubscriptionTicket() {
+    return [{}, {}]
+  },
 }
 
 /** A conversation tracked from epoch 0. */

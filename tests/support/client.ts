@@ -1,8 +1,15 @@
 import { signDevToken } from '@catbird/api/auth/dev-token'
-import { declaredErrors, methodKind, type Nsid, type Output, TRANSPORT_ERRORS } from '@catbird/shared/lexicon'
+import {
+  declaredErrors,
+  isProcedure,
+  type MethodNsid,
+  type Nsid,
+  type Output,
+  TRANSPORT_ERRORS,
+} from '@catbird/shared/lexicon'
 import { TEST_AUDIENCE, TEST_SECRET } from './identity.ts'
 
-type Name = Nsid extends `blue.catbird.mls.${infer N}` ? N : never
+type Name = MethodNsid extends `blue.catbird.mls.${infer N}` ? N : never
 type OutputOf<N extends Name> = Output<`blue.catbird.mls.${N}`>
 
 /** A refusal's details lie beside `error` and `message`. */
@@ -40,7 +47,7 @@ export class TestClient {
   async call<N extends Name>(name: N, input: Record<string, unknown> = {}): Promise<Answer<N>> {
     const nsid = `blue.catbird.mls.${name}` as Nsid
     const headers = { Authorization: `Bearer ${await this.token()}` }
-    const isQuery = methodKind(nsid) === 'query'
+    const isQuery = !isProcedure(nsid)
     const url = this.#urls[this.#calls++ % this.#urls.length]
     const response = isQuery
       ? await fetch(`${url}/xrpc/${nsid}?${toQuery(input)}`, { headers })

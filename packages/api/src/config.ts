@@ -39,6 +39,7 @@ function toConfig(values: Values) {
       requestTimeoutMs: values.REQUEST_TIMEOUT_MS,
       shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
       maxInflightBytes: values.MAX_INFLIGHT_BYTES,
+      maxStreams: values.MAX_STREAMS,
       /** Undefined when no SERVICE_DID tells either. */
       publicUrl: values.PUBLIC_URL ?? publicUrlOf(audiencesOf(values)),
       trustedProxies: values.TRUSTED_PROXIES ?? [],
@@ -74,6 +75,7 @@ function toConfig(values: Values) {
     rateLimits: {
       isEnabled: values.RATE_LIMIT_ENABLED,
       send: values.RATE_LIMIT_SEND,
+      ephemeral: values.RATE_LIMIT_EPHEMERAL,
       read: values.RATE_LIMIT_READ,
       publish: values.RATE_LIMIT_PUBLISH,
       create: values.RATE_LIMIT_CREATE,

@@ -5,6 +5,8 @@ import type { Logger } from 'pino'
 import type { Authenticator } from './auth/authenticator.ts'
 import type { BlockedDids } from './auth/blocked-dids.ts'
 import type { Config } from './config.ts'
+import type { Ephemerals } from './events/ephemerals.ts'
+import type { Streams } from './events/streams.ts'
 import type { Executor } from './executors/executor.ts'
 import type { RateLimits } from './limits/rate-limits.ts'
 import type { FrontMetrics } from './metrics.ts'
@@ -25,6 +27,8 @@ export type AppContext = {
   /** The address that a request is counted by. */
   clientAddress(incoming: IncomingMessage): string
   readonly readPositions: ReadPositions
+  readonly streams: Streams
+  readonly ephemerals: Pick<Ephemerals, 'publish'>
   readonly budget: InflightBudget
   readonly metrics: FrontMetrics
   readonly clock: Clock

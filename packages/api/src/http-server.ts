@@ -1,8 +1,10 @@
-import { createServer, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import type { createApp } from './app.ts'
 import type { Config } from './config.ts'
+import { answerRaw, currentResponse } from './raw-answer.ts'
+import type { Upgrades } from './upgrades.ts'
 
 /** Longer than the proxies in front keep theirs, so that it is they who close. */
 const KEEP_ALIVE_MS = 65_000
@@ -20,11 +22,17 @@ const STILLNESS_MS = 10_000
  * than to run out of the descriptors with which the database is reached.
  */
 const MAX_CONNECTIONS = 20_000
-/** How long one whose request was broken has to read what was wrong with it. */
-const LAST_WORDS_MS = 500
+/** Requests of one connection that wait behind another: behind a stream, which has no end, they would gather. */
+const MAX_WAITING_REQUESTS = 32
+
+const connectionsOf = new WeakMap<Server, Set<Socket>>()
 
 /** Resolves when connections are taken; rejects when the address cannot be had. */
-export function listen(fetch: ReturnType<typeof createApp>['fetch'], config: Config): Promise<Server> {
+export function listen(
+  fetch: ReturnType<typeof createApp>['fetch'],
+  config: Config,
+  upgrades?: Upgrades,
+): Promise<Server> {
   const { host, port, requestTimeoutMs } = config.server
   const server = createServer(
     {
@@ -35,12 +43,21 @@ export function listen(fetch: ReturnType<typeof createApp>['fetch'], config: Con
       keepAliveTimeout: KEEP_ALIVE_MS,
       // Node's own answer to a request without a host has no body.
       requireHostHeader: false,
+      shouldUpgradeCallback: (request) => upgrades?.concerns(request) ?? false,
     },
     getRequestListener(fetch, { errorHandler: unusableRequest }),
   )
   server.timeout = requestTimeoutMs + STILLNESS_MS
   server.maxConnections = MAX_CONNECTIONS
   server.on('clientError', refuseBrokenRequest)
+  server.on('request', limitWaitingRequests())
+  server.on('upgrade', (request, _socket, head) => upgrades?.accept(request, head))
+  const connections = new Set<Socket>()
+  connectionsOf.set(server, connections)
+  server.on('connection', (socket) => {
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
+  })
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, () => {
@@ -51,11 +68,17 @@ export function listen(fetch: ReturnType<typeof createApp>['fetch'], config: Con
 }
 
 /** Takes no new connection, lets requests end, and cuts what is left at the deadline. */
-export async function closeServer(server: Server, deadlineMs: number): Promise<void> {
+export async function closeServer(server: Server, deadlineMs: number, upgrades?: Upgrades): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve))
   // A connection that was busy at the call above is idle when its answer is out.
   const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS)
-  const cut = setTimeout(() => server.closeAllConnections(), Math.max(0, deadlineMs - Date.now()))
+  // Browsers connect in advance; such a connection does not count as idle.
+  for (const socket of connectionsOf.get(server) ?? []) if (socket.bytesRead === 0) socket.destroy()
+  const cutAll = () => {
+    server.closeAllConnections()
+    upgrades?.destroyAll()
+  }
+  const cut = setTimeout(cutAll, Math.max(0, deadlineMs - Date.now()))
   await closed
   clearInterval(idle)
   clearTimeout(cut)
@@ -71,35 +94,33 @@ function errorBody(message: string): string {
   return JSON.stringify({ error: 'InvalidRequest', message })
 }
 
-const BROKEN_REQUESTS: Record<string, readonly [status: string, message: string]> = {
-  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the headers are too large'],
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request did not arrive in time'],
+function limitWaitingRequests(): (request: IncomingMessage, response: ServerResponse) => void {
+  const waiting = new WeakMap<Socket, number>()
+  return function countWaiting({ socket }, response) {
+    // Only the response whose turn it is has the socket.
+    if (response.socket) return
+    const count = (waiting.get(socket) ?? 0) + 1
+    waiting.set(socket, count)
+    if (count > MAX_WAITING_REQUESTS) socket.destroy()
+    response.once('close', () => waiting.set(socket, waiting.get(socket)! - 1))
+  }
 }
-const MALFORMED = ['400 Bad Request', 'the request is not HTTP'] as const
+
+const BROKEN_REQUESTS: Record<string, readonly [status: number, message: string]> = {
+  HPE_HEADER_OVERFLOW: [431, 'the headers are too large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request did not arrive in time'],
+}
+const MALFORMED = [400, 'the request is not HTTP'] as const
 
 /** Answers bytes that never became a request, and hangs up. */
 function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   // Told already: what it still sends is for nobody.
   if (socket.writableEnded) return
-  if (!socket.writable || isAnswering(socket)) {
+  // Nothing may be written into another answer.
+  if (!socket.writable || currentResponse(socket)?.headersSent) {
     socket.destroy()
     return
   }
   const [status, message] = BROKEN_REQUESTS[error.code ?? ''] ?? MALFORMED
-  const body = errorBody(message)
-  const head = [
-    `HTTP/1.1 ${status}`,
-    'Content-Type: application/json',
-    'Cache-Control: no-store',
-    `Content-Length: ${body.length}`,
-    'Connection: close',
-  ]
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
-  // Closed at once, with bytes unread, the answer might be lost on its way.
-  setTimeout(() => socket.destroy(), LAST_WORDS_MS).unref()
-}
-
-/** Nothing may be written into another answer. Node asks the same field in its own handler; there is no public one. */
-function isAnswering(socket: Socket): boolean {
-  return (socket as Socket & { _httpMessage?: ServerResponse })._httpMessage?.headersSent === true
+  answerRaw(socket, { status, headers: {}, body: errorBody(message) })
 }

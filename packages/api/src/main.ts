@@ -10,11 +10,13 @@ async function main(): Promise<void> {
   if (!config) return
   const log = createLogger(config.log.level)
   try {
-    const service = await startService(config, log)
-    stopOnSignal(async () => {
+    let stop = async (_code: number) => process.exit(1)
+    const service = await startService(config, log, { onFatal: () => void stop(1) })
+    stop = once(async (code) => {
       await service.stop()
-      process.exit(0)
+      return process.exit(code)
     })
+    stopOnSignal(() => stop(0))
   } catch (error) {
     log.error({ err: error }, error instanceof Error ? error.message : 'The server cannot start')
     process.exit(1)
@@ -33,13 +35,14 @@ function readConfig(): Config | undefined {
 }
 
 /** A signal that comes again while the server drains changes nothing: a terminal and npm both send one. */
-function stopOnSignal(stop: () => Promise<void>): void {
-  let isStopping = false
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      if (isStopping) return
-      isStopping = true
-      void stop()
-    })
+function once<A>(stop: (argument: A) => Promise<never>): (argument: A) => Promise<never> {
+  let stopping: Promise<never> | undefined
+  return (argument) => {
+    stopping ??= stop(argument)
+    return stopping
   }
+}
+
+function stopOnSignal(stop: () => Promise<never>): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop())
 }

@@ -1,5 +1,6 @@
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { AuthFailure } from './auth/auth-error.ts'
+import type { CloseReason } from './events/connection.ts'
 
 export type FrontMetricsOptions = { rolloutPercent: number; isReady: () => boolean }
 
@@ -18,6 +19,8 @@ export class FrontMetrics {
   readonly #authFailures: Counter<'reason'>
   readonly #rateLimitDrops: Counter<'endpoint'>
   readonly #keyPackageClaims: Counter<'outcome'>
+  readonly #streamEvents: Counter
+  readonly #streamCloses: Counter<'reason'>
 
   constructor({ rolloutPercent, isReady }: FrontMetricsOptions) {
     const registers = [this.registry]
@@ -57,6 +60,17 @@ export class FrontMetrics {
       name: 'key_package_claims_total',
       help: 'DIDs for which a key package was asked for: claimed, or missing.',
       labelNames: ['outcome'],
+      registers,
+    })
+    this.#streamEvents = new Counter({
+      name: 'stream_events_sent_total',
+      help: 'Events handed to the connections of streams, those about the stream itself included.',
+      registers,
+    })
+    this.#streamCloses = new Counter({
+      name: 'stream_closes_total',
+      help: 'Streams that ended, by reason.',
+      labelNames: ['reason'],
       registers,
     })
     const gauge = (name: string, help: string) => new Gauge({ name, help, labelNames: ['shard'], registers })
@@ -109,6 +123,35 @@ export class FrontMetrics {
 
   keyPackagesClaimed(outcome: 'claimed' | 'missing', count: number): void {
     this.#keyPackageClaims.inc({ outcome }, count)
+  }
+
+  /** Adds what is asked at each scrape. */
+  observeStreams({ active, horizonLagS }: { active: () => number; horizonLagS: () => number }): void {
+    const registers = [this.registry]
+    new Gauge({
+      name: 'active_streams',
+      help: 'Streams that are open.',
+      registers,
+      collect() {
+        this.set(active())
+      },
+    })
+    new Gauge({
+      name: 'stream_horizon_lag_seconds',
+      help: 'For how long the oldest unfinished transaction of the database has been seen; cursors must name it.',
+      registers,
+      collect() {
+        this.set(horizonLagS())
+      },
+    })
+  }
+
+  streamEventsSent(events: number): void {
+    this.#streamEvents.inc(events)
+  }
+
+  streamClosed(reason: CloseReason): void {
+    this.#streamCloses.inc({ reason })
   }
 
   /** Prometheus text of the front and the given shards together. */

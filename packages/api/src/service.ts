@@ -8,9 +8,12 @@ import { BlockedDids } from './auth/blocked-dids.ts'
 import { createAuthenticator } from './auth/create-authenticator.ts'
 import type { Config } from './config.ts'
 import type { AppContext } from './context.ts'
+import { currentIncarnation, isSameLife } from './database/incarnation.ts'
 import { migrate } from './database/migrate.ts'
 import { connectionsNeeded, openDatabase } from './database/open-database.ts'
 import { checkDatabase } from './database/safety.ts'
+import { Ephemerals } from './events/ephemerals.ts'
+import { Streams } from './events/streams.ts'
 import { startExecutors } from './executors/start-executors.ts'
 import { Health } from './health.ts'
 import { closeServer, listen } from './http-server.ts'
@@ -22,11 +25,16 @@ import { clientAddress, trustProxies } from './middleware/client-address.ts'
 import { ReadPositions } from './queries/read-positions.ts'
 import type { ShardClient } from './shards/shard-client.ts'
 import { ShardMetrics } from './shards/shard-metrics.ts'
+import { Upgrades } from './upgrades.ts'
 import { VERSION } from './version.ts'
 import { InflightBudget } from './xrpc/inflight-budget.ts'
+import { upgradeHandler } from './xrpc/upgrade-handler.ts'
 
 const CLEAN_UP_MS = 60_000
 const PULSE_MS = 2000
+const PING_MS = 1000
+const LIFE_MS = 1000
+const DAY_MS = 24 * 60 * 60 * 1000
 const BLOCKED_DIDS_MS = 1000
 /** Share of the shutdown's time that is kept for the answers to what did not end in time. */
 const LAST_ANSWERS = 0.2
@@ -41,13 +49,17 @@ export type Service = {
   stop(): Promise<void>
 }
 
-export type ServiceOptions = { checkOutputs?: boolean }
+export type ServiceOptions = {
+  checkOutputs?: boolean
+  /** Told when the server must not go on: somebody should stop it, and start it again. */
+  onFatal?: () => void
+}
 
 /** Puts the parts together, in the order in which they need each other, and listens. */
 export async function startService(
   config: Config,
   log: Logger,
-  { checkOutputs = false }: ServiceOptions = {},
+  { checkOutputs = false, onFatal = () => {} }: ServiceOptions = {},
 ): Promise<Service> {
   const database = await openDatabase(config, log)
   const pool = new RenewablePool(() =>
@@ -61,7 +73,7 @@ export async function startService(
     const applied = await migrate(database.url)
     if (applied.length > 0) log.info({ applied }, 'Migrations applied')
     await checkDatabase(pool.current, connectionsNeeded(config))
-    return await startOnDatabase({ config, log, checkOutputs, pool, database })
+    return await startOnDatabase({ config, log, checkOutputs, onFatal, pool, database })
   } catch (error) {
     await pool.close()
     await database.stop()
@@ -73,11 +85,13 @@ type Started = {
   config: Config
   log: Logger
   checkOutputs: boolean
+  onFatal: () => void
   pool: RenewablePool
   database: { url: string; stop(): Promise<void> }
 }
 
-async function startOnDatabase({ config, log, checkOutputs, pool, database }: Started): Promise<Service> {
+async function startOnDatabase(started: Started): Promise<Service> {
+  const { config, log, checkOutputs, onFatal, pool, database } = started
   let isDraining = false
   let isListening = false
   const metrics = new FrontMetrics({
@@ -93,15 +107,29 @@ async function startOnDatabase({ config, log, checkOutputs, pool, database }: St
     sql: pool.current,
     onFailure: (reason) => metrics.authFailed(reason),
   })
+  const incarnation = await currentIncarnation(pool.current)
   const executors = await startExecutors({
     config,
     log,
-    sql: pool.current,
+    incarnation: incarnation.incarnation,
     databaseUrl: database.url,
     metrics,
     shardMetrics,
   })
   const shards = executors.actors?.shards
+  const streams = new Streams({
+    pool,
+    databaseUrl: database.url,
+    incarnation,
+    maxStreams: config.server.maxStreams,
+    messageTtlMs: config.limits.messageTtlDays * DAY_MS,
+    isBlocked: (did) => blockedDids.has(did),
+    metrics,
+    log,
+  })
+  const ephemerals = new Ephemerals({ databaseUrl: database.url, log })
+  ephemerals.listen((ephemeral) => streams.passEphemeral(ephemeral))
+  await ephemerals.start()
   const trustedProxies = trustProxies(config.server.trustedProxies)
   const context: AppContext = {
     config,
@@ -115,6 +143,8 @@ async function startOnDatabase({ config, log, checkOutputs, pool, database }: St
     rateLimits: new RateLimits(config.rateLimits, systemClock),
     clientAddress: (incoming) => clientAddress(incoming, trustedProxies),
     readPositions: new ReadPositions(() => pool.current),
+    streams,
+    ephemerals,
     budget: new InflightBudget(config.server.maxInflightBytes),
     metrics,
     clock: systemClock,
@@ -125,8 +155,9 @@ async function startOnDatabase({ config, log, checkOutputs, pool, database }: St
   const health = new Health({ pool, shards, version: VERSION, isDraining: () => isDraining })
   const renderMetrics = async () => metrics.render(await shardMetrics.collect(shards ?? []))
   const app = createApp({ context, health, version: VERSION, renderMetrics })
-  const server = await listen(app.fetch, config).catch(async (error) => {
-    await executors.stop(Date.now())
+  const upgrades = new Upgrades(upgradeHandler(context))
+  const server = await listen(app.fetch, config, upgrades).catch(async (error) => {
+    await Promise.all([executors.stop(Date.now()), streams.stop(), ephemerals.stop()])
     throw error
   })
   isListening = true
@@ -134,6 +165,13 @@ async function startOnDatabase({ config, log, checkOutputs, pool, database }: St
     new Scheduler('clean-up', CLEAN_UP_MS, log, () => cleanUp(pool.current, log)),
     new Scheduler('pulse', PULSE_MS, log, () => health.pulse()),
     new Scheduler('blocked DIDs', BLOCKED_DIDS_MS, log, () => blockedDids.refresh()),
+    new Scheduler('life of the database', LIFE_MS, log, async () => {
+      if (await isSameLife(pool.current, incarnation)) return
+      // What actors remember, and what positions mean, belongs to the one that is over.
+      log.error('The database was restored or failed over while this server ran: it has to start again')
+      onFatal()
+    }),
+    new Scheduler('WebSocket pings', PING_MS, log, async () => upgrades.pingNext()),
   ]
   const { port } = server.address() as AddressInfo
   const executor = shards ? `actors on ${shards.length} shard${shards.length === 1 ? '' : 's'}` : 'direct'
@@ -149,12 +187,13 @@ async function startOnDatabase({ config, log, checkOutputs, pool, database }: St
       const deadlineMs = Date.now() + config.server.shutdownTimeoutMs
       isDraining = true
       log.info('Draining')
-      const closed = closeServer(server, deadlineMs)
+      const closed = closeServer(server, deadlineMs, upgrades)
+      await streams.stop()
       await Promise.all(jobs.map((job) => job.stop(deadlineMs)))
       // Whoever is not done by then must still be told so.
       await executors.stop(deadlineMs - LAST_ANSWERS * config.server.shutdownTimeoutMs)
       await closed
-      await pool.close()
+      await Promise.all([ephemerals.stop(), pool.close()])
       await database.stop()
       log.info('Stopped')
     },

@@ -38,6 +38,9 @@ export const SETTINGS = {
     'Bytes of requests held at once; 503 above',
   ),
 
+  // Some 30 KB each, and as many connections; more than half of those would leave too few for requests.
+  MAX_STREAMS: setting(integer(1, 100_000), 10_000, 'Open streams of events; 503 above'),
+
   DATABASE_URL: optional(
     postgresUrl,
     'PostgreSQL 14 or later, as postgres://user:password@host:port/database',
@@ -116,6 +119,7 @@ export const SETTINGS = {
 
   RATE_LIMIT_ENABLED: setting(boolean, true, 'false switches all rate limits off'),
   RATE_LIMIT_SEND: setting(rate, 100, 'sendMessage per DID and minute'),
+  RATE_LIMIT_EPHEMERAL: setting(rate, 10, 'sendEphemeral per DID and second'),
   RATE_LIMIT_READ: setting(rate, 500, 'Queries per DID and minute, each method for itself'),
   RATE_LIMIT_PUBLISH: setting(rate, 50, 'publishKeyPackage per DID and minute'),
   RATE_LIMIT_CREATE: setting(rate, 5, 'createConvo per DID and minute'),

@@ -4,7 +4,7 @@ import { methodDef } from './lexicon/documents.ts'
 import { applyNamedChecks } from './lexicon/named-checks.ts'
 import { readBody, readQuery } from './lexicon/read-request.ts'
 import { requestFields, validateRequest } from './lexicon/request-plan.ts'
-import type { Input, Nsid, Params, ProcedureNsid, QueryNsid, WireBytes } from './lexicon/types.ts'
+import type { Input, Nsid, Params, ProcedureNsid, QueryNsid, StreamNsid, WireBytes } from './lexicon/types.ts'
 
 export { assertOutput } from './lexicon/check-output.ts'
 export { contentHash } from './lexicon/content-hash.ts'
@@ -38,12 +38,17 @@ export const TRANSPORT_ERRORS = [
   'OutcomeUnknown',
 ] as const satisfies readonly ErrorName[]
 
-/** A query is answered to GET, a procedure to POST. */
-export function methodKind(nsid: ProcedureNsid): 'procedure'
-export function methodKind(nsid: QueryNsid): 'query'
-export function methodKind(nsid: Nsid): 'query' | 'procedure'
-export function methodKind(nsid: Nsid): 'query' | 'procedure' {
-  return methodDef(nsid).type
+/** Names by which a WebSocket stream is ended, in its last frame. They are never the answer to a request. */
+export const FRAME_ERRORS = ['FutureCursor', 'ConsumerTooSlow'] as const
+
+/** Whether a method changes something: it is called by POST then, otherwise by GET. */
+export function isProcedure(nsid: Nsid): nsid is ProcedureNsid {
+  return methodDef(nsid).type === 'procedure'
+}
+
+/** Whether a method opens a stream instead of answering with one JSON object. */
+export function isStream(nsid: Nsid): nsid is StreamNsid {
+  return nsid === 'blue.catbird.mls.streamConvoEvents' || nsid === 'blue.catbird.mls.subscribeConvoEvents'
 }
 
 /** Names of the request fields that `parseInput` gives back as bytes. */

@@ -1,4 +1,4 @@
-import { methodKind, type Nsid, type Output } from '@catbird/shared/lexicon'
+import { isProcedure, type Nsid, type Output } from '@catbird/shared/lexicon'
 import type { Caller } from '../caller.ts'
 import type { Answer } from '../client.ts'
 
@@ -42,7 +42,7 @@ export class XrpcCaller implements Caller {
 }
 
 function requestFor(nsid: Nsid, input: Record<string, unknown>): [path: string, init: RequestInit] {
-  if (methodKind(nsid) === 'query') {
+  if (!isProcedure(nsid)) {
     const pairs = Object.entries(input).flatMap(([key, value]) =>
       (Array.isArray(value) ? value : [value]).map((item): [string, string] => [key, String(item)]),
     )

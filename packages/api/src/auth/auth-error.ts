@@ -18,15 +18,16 @@ const ERROR_OF = {
   identity: 'InvalidToken',
   signature: 'BadJwtSignature',
   replayed: 'ReplayedToken',
+  ticket: 'InvalidToken',
 } as const satisfies Record<string, ErrorName>
 
 export type AuthFailure = keyof typeof ERROR_OF
 
 /**
- * Failures that cost a lookup or a signature. The others cost microseconds, and anybody can have a PDS send them:
+ * Failures that cost a lookup, a signature or a question to the database. The others cost microseconds, and anybody can have a PDS send them:
  * counted against its address they would keep out everybody else there.
  */
-const COSTLY: readonly AuthFailure[] = ['identity', 'signature']
+const COSTLY: readonly AuthFailure[] = ['identity', 'signature', 'ticket']
 
 /** A request whose sender did not prove who it is. */
 export class AuthError extends RefusalError {

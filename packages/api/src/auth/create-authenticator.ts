@@ -1,5 +1,5 @@
 import { systemClock } from '@catbird/shared/clock'
-import { isNsid, methodKind } from '@catbird/shared/lexicon'
+import { isNsid, isProcedure } from '@catbird/shared/lexicon'
 import type { Sql } from '@catbird/shared/sql'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
@@ -43,7 +43,7 @@ export async function createAuthenticator({
       keys: new DidKeys({ plcUrl, allowLocalhost: !isPublic(config), toKey: signingKeyOf }),
       replays: new ReplayMemory({ key: await sharedSecret(sql, 'used tokens'), clock: systemClock }),
       clock: systemClock,
-      isProcedure: (nsid) => isNsid(nsid) && methodKind(nsid) === 'procedure',
+      isProcedure: (nsid) => isNsid(nsid) && isProcedure(nsid),
     }),
     onFailure,
   })

@@ -98,7 +98,7 @@ async function eraseDid(database: Database, { subject, isConfirmed }: Request): 
 async function openStore({ sql, url, config: { limits, mls } }: Database): Promise<PgStore> {
   return new PgStore({
     url,
-    incarnation: await currentIncarnation(sql),
+    incarnation: (await currentIncarnation(sql)).incarnation,
     clock: systemClock,
     policy: {
       maxMembers: limits.maxMembers,

@@ -1,7 +1,7 @@
 import { openPool, type Pool } from '@catbird/shared/sql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../../../tests/support/postgres.ts'
-import { currentIncarnation } from './incarnation.ts'
+import { currentIncarnation, isSameLife } from './incarnation.ts'
 
 let database: TestDatabase
 let sql: Pool
@@ -20,13 +20,26 @@ describe('currentIncarnation', () => {
     for (let round = 0; round < 20; round++) {
       await sql`delete from incarnations`
       const seen = await Promise.all(Array.from({ length: 10 }, () => currentIncarnation(sql)))
-      expect(new Set(seen).size).toBe(1)
+      expect(new Set(seen.map((life) => JSON.stringify(life))).size).toBe(1)
     }
   })
 
   it('is another on another timeline', async () => {
     const before = await currentIncarnation(sql)
     await sql`update incarnations set timeline = timeline + 1`
-    expect(await currentIncarnation(sql)).toBeGreaterThan(before)
+    expect(await isSameLife(sql, before)).toBe(false)
+    const after = await currentIncarnation(sql)
+    expect(after.incarnation).toBeGreaterThan(before.incarnation)
+    expect(after.tag).not.toBe(before.tag)
+    expect(await isSameLife(sql, after)).toBe(true)
+  })
+
+  it('is another when the log is another table than before, as after a restore into the same database', async () => {
+    const before = await currentIncarnation(sql)
+    expect(await isSameLife(sql, before)).toBe(true)
+    await sql`alter table log rename to log_of_before`
+    await sql`create table log (like log_of_before)`
+    expect(await isSameLife(sql, before)).toBe(false)
+    expect((await currentIncarnation(sql)).incarnation).toBeGreaterThan(before.incarnation)
   })
 })

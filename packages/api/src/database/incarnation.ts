@@ -1,18 +1,42 @@
 import type { Sql } from '@catbird/shared/sql'
 
-/** The number of this life of the database: a restore or a fail-over to another timeline begins a new one. */
-export async function currentIncarnation(sql: Sql): Promise<number> {
-  const [row] = await sql<[{ incarnation: number }]>`
-    with life as (
-      select s.system_identifier::text as system_identifier, c.timeline_id as timeline
-      from pg_control_system() s, pg_control_checkpoint() c
-    ),
+/** One life of the database. `tag` is short and never the same for two lives, also when their numbers are. */
+export type Incarnation = { incarnation: number; tag: string }
+
+/**
+ * The life that the database is in: a restore, or a fail-over to another timeline, begins a new one. Positions of rows
+ * compare within one life only.
+ */
+export async function currentIncarnation(sql: Sql): Promise<Incarnation> {
+  const [row] = await sql<[Incarnation]>`
+    with life as (${presentLife(sql)}),
     added as (
       insert into incarnations (system_identifier, timeline) select system_identifier, timeline from life
       -- Updates, since of two servers that start at once the second would neither insert nor see the row.
       on conflict (system_identifier, timeline) do update set timeline = excluded.timeline
-      returning incarnation
+      returning incarnation, tag
     )
-    select incarnation from added`
-  return row.incarnation
+    select incarnation, left(replace(tag::text, '-', ''), 12) as tag from added`
+  return row
+}
+
+/** Whether the database is still in that life. */
+export async function isSameLife(sql: Sql, { incarnation }: Incarnation): Promise<boolean> {
+  const [row] = await sql<[{ is_same: boolean }]>`
+    with life as (${presentLife(sql)})
+    select exists (
+      select from incarnations join life using (system_identifier, timeline)
+      where incarnation = ${incarnation}) as is_same`
+  return row.is_same
+}
+
+/**
+ * The timeline of the WAL that is being written: the control file tells a new one only after the next checkpoint. The log
+ * has another object id after a restore from a dump, also into the same cluster.
+ */
+function presentLife(sql: Sql) {
+  return sql`
+    select system_identifier::text || '/' || 'log'::regclass::oid::text as system_identifier,
+      ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer as timeline
+    from pg_control_system()`
 }

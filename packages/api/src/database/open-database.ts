@@ -7,13 +7,15 @@ import { runningDatabaseUrl } from './running-database.ts'
 
 /** A shard's two writers, its reader, and two for commands that wait for a row. */
 const CONNECTIONS_PER_SHARD = 5
-/** Migrations, listeners, command-line tools, and those that PostgreSQL keeps for the superuser. */
+/** One that reads the log, two for what is not kept: to send and to hear it. */
+const STREAM_CONNECTIONS = 3
+/** Migrations, command-line tools, and those that PostgreSQL keeps for the superuser. */
 const FURTHER_CONNECTIONS = 20
 const POSTGRES_DEFAULT_CONNECTIONS = 100
 
 /** What one server may open: reads and direct commands of the main thread, and its shards. */
 export function connectionsNeeded({ database, shards }: Pick<Config, 'database' | 'shards'>): number {
-  return 2 * database.poolMax + shards.count * CONNECTIONS_PER_SHARD
+  return 2 * database.poolMax + STREAM_CONNECTIONS + shards.count * CONNECTIONS_PER_SHARD
 }
 
 /** The database at DATABASE_URL, which is not ours to stop, or else an embedded one. */

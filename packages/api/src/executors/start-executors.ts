@@ -3,10 +3,8 @@ import { systemClock } from '@catbird/shared/clock'
 import { CommandTelemetry } from '@catbird/shared/command-telemetry'
 import { newEntryId } from '@catbird/shared/ids'
 import { LogCap } from '@catbird/shared/log-cap'
-import type { Sql } from '@catbird/shared/sql'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
-import { currentIncarnation } from '../database/incarnation.ts'
 import type { FrontMetrics } from '../metrics.ts'
 import { ShardClient } from '../shards/shard-client.ts'
 import type { ShardMetrics } from '../shards/shard-metrics.ts'
@@ -19,16 +17,16 @@ const DAY_MS = 24 * 60 * 60 * 1000
 export type ExecutorParts = {
   config: Config
   log: Logger
-  sql: Sql
   databaseUrl: string
+  /** Number of the database's present life. */
+  incarnation: number
   metrics: FrontMetrics
   shardMetrics: ShardMetrics
 }
 
 /** Starts what runs commands: the direct executor always, the shards unless the actor system is off. */
 export async function startExecutors(parts: ExecutorParts) {
-  const { config, log, sql, databaseUrl, metrics, shardMetrics } = parts
-  const incarnation = await currentIncarnation(sql)
+  const { config, log, databaseUrl, incarnation, metrics, shardMetrics } = parts
   const policy = {
     maxMembers: config.limits.maxMembers,
     messageEpochWindow: config.mls.messageEpochWindow,
@@ -70,9 +68,8 @@ export async function startExecutors(parts: ExecutorParts) {
   }
 }
 
-type ShardParts = Pick<ExecutorParts, 'config' | 'log' | 'databaseUrl' | 'shardMetrics'> & {
+type ShardParts = Pick<ExecutorParts, 'config' | 'log' | 'databaseUrl' | 'incarnation' | 'shardMetrics'> & {
   frontMetrics: FrontMetrics
-  incarnation: number
   policy: { maxMembers: number; messageEpochWindow: number; messageTtlMs: number }
 }
 

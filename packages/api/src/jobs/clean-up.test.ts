@@ -34,4 +34,14 @@ describe('cleanUp', () => {
         decode(md5('expired a moment ago'), 'hex')])`
     expect(left).toHaveLength(2)
   })
+
+  it('forgets tickets that have expired, and no others', async () => {
+    await sql`
+      insert into tickets (hash, did, expires_at)
+      select sha256(name::bytea), 'did:plc:alice', now() + seconds * interval '1 second'
+      from (values ('valid', 30), ('expired', 0), ('expired long ago', -600)) as t(name, seconds)`
+    expect(await cleanUp(sql)).toMatchObject({ tickets: 2 })
+    expect(await cleanUp(sql)).toMatchObject({ tickets: 0 })
+    expect(await sql`select from tickets where hash = sha256('valid')`).toHaveLength(1)
+  })
 })

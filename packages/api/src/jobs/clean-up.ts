@@ -29,6 +29,7 @@ const KINDS: Record<string, (sql: Sql) => Promise<number>> = {
   keyPackages: deleteKeyPackages,
   welcomes: deleteWelcomeBytes,
   usedTokens: deleteUsedTokens,
+  tickets: deleteTickets,
 }
 
 async function inChunks(deleteChunk: () => Promise<number>): Promise<number> {
@@ -91,5 +92,13 @@ async function deleteUsedTokens(sql: Sql): Promise<number> {
     delete from used_tokens where hash in (
       select hash from used_tokens where expires_at <= now() - interval '15 minutes'
       limit ${CHUNK} for update skip locked)`
+  return count
+}
+
+/** Tickets that nobody has redeemed in time. */
+async function deleteTickets(sql: Sql): Promise<number> {
+  const { count } = await sql`
+    delete from tickets where hash in (
+      select hash from tickets where expires_at <= now() limit ${CHUNK} for update skip locked)`
   return count
 }

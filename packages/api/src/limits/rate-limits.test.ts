@@ -12,6 +12,7 @@ const nsid = (name: string) => `blue.catbird.mls.${name}` as Nsid
 /** The limits under test, each another number, on a clock that is stepped. */
 const ENV = {
   RATE_LIMIT_SEND: '7',
+  RATE_LIMIT_EPHEMERAL: '9',
   RATE_LIMIT_READ: '8',
   RATE_LIMIT_PUBLISH: '5',
   RATE_LIMIT_CREATE: '2',
@@ -54,6 +55,9 @@ describe('rate limits', () => {
     ['leaveConvo', 6],
     ['confirmWelcome', 4],
     ['updateCursor', 4],
+    ['getSubscriptionTicket', 4],
+    ['streamConvoEvents', 8],
+    ['subscribeConvoEvents', 8],
     ['getMessages', 8],
     ['getCommits', 8],
     ['getEpoch', 8],
@@ -69,10 +73,25 @@ describe('rate limits', () => {
     expect(state).toEqual({ limit, remaining: 0, resetS: 60, windowS: 60 })
   })
 
+  it('let exactly the limit of sendEphemeral through in each second', async () => {
+    for (let second = 0; second < 3; second++) {
+      for (let remaining = 8; remaining >= 0; remaining--) {
+        const state = await limits.take('did:plc:alice', nsid('sendEphemeral'))
+        expect(state).toEqual({ limit: 9, remaining, resetS: 1, windowS: 1 })
+      }
+      nowMs += 999
+      const { state } = await refusal(limits.take('did:plc:alice', nsid('sendEphemeral')))
+      expect(state).toEqual({ limit: 9, remaining: 0, resetS: 1, windowS: 1 })
+      expect(await limits.take('did:plc:bob', nsid('sendEphemeral'))).toMatchObject({ remaining: 8 })
+      nowMs += 1001
+    }
+  })
+
   it('by default are those of the documentation', async () => {
     const defaults = make({})
     const limitOf = async (name: string) => (await defaults.take('did:plc:alice', nsid(name)))?.limit
     expect(await limitOf('sendMessage')).toBe(100)
+    expect(await limitOf('sendEphemeral')).toBe(10)
     expect(await limitOf('getMessages')).toBe(500)
     expect(await limitOf('publishKeyPackage')).toBe(50)
     expect(await limitOf('createConvo')).toBe(5)

@@ -1,19 +1,21 @@
 import type { Clock } from '@catbird/shared/clock'
-import { methodKind, type Nsid } from '@catbird/shared/lexicon'
+import { isProcedure, type Nsid } from '@catbird/shared/lexicon'
 import type { Config } from '../config.ts'
 import { type LimitState, tightest } from './limit-state.ts'
 import { Limiter } from './limiter.ts'
 
+const SECOND_S = 1
 const MINUTE_S = 60
 const HOUR_S = 60 * MINUTE_S
 const DAY_S = 24 * HOUR_S
 
-/** Per limit, of which there are twelve: 45 MB when full, 55 MB with the longest keys; ended windows are dropped. */
+/** Per limit, of which there are thirteen: 45 MB when full, 55 MB with the longest keys; ended windows are dropped. */
 const MAX_KEYS = 100_000
 
-/** Queries are `read`, all other procedures `other`. */
+/** Queries and streams are `read`, all other procedures `other`. */
 const RATE_BY_NSID: Partial<Record<Nsid, Rate>> = {
   'blue.catbird.mls.sendMessage': 'send',
+  'blue.catbird.mls.sendEphemeral': 'ephemeral',
   'blue.catbird.mls.publishKeyPackage': 'publish',
   'blue.catbird.mls.createConvo': 'create',
   'blue.catbird.mls.addMembers': 'membership',
@@ -21,7 +23,7 @@ const RATE_BY_NSID: Partial<Record<Nsid, Rate>> = {
 }
 
 type Settings = Config['rateLimits']
-type Rate = 'send' | 'read' | 'publish' | 'create' | 'membership' | 'other'
+type Rate = 'send' | 'ephemeral' | 'read' | 'publish' | 'create' | 'membership' | 'other'
 type Limiters = ReturnType<typeof makeLimiters>
 
 /**
@@ -93,7 +95,7 @@ export class RateLimits {
 }
 
 function rateOf(nsid: Nsid): Rate {
-  return RATE_BY_NSID[nsid] ?? (methodKind(nsid) === 'query' ? 'read' : 'other')
+  return RATE_BY_NSID[nsid] ?? (isProcedure(nsid) ? 'other' : 'read')
 }
 
 /** One valid request may have more bytes than the limit: waiting would not help it, so it takes a whole window. */
@@ -110,6 +112,7 @@ function makeLimiters(settings: Settings, clock: Clock, maxKeys: number) {
     new Limiter(what, { points, windowS, maxKeys, clock })
   return {
     send: limiter('messages from this caller', settings.send, MINUTE_S),
+    ephemeral: limiter('ephemeral messages from this caller', settings.ephemeral, SECOND_S),
     read: limiter('queries of this method from this caller', settings.read, MINUTE_S),
     publish: limiter('key packages from this caller', settings.publish, MINUTE_S),
     create: limiter('new conversations from this caller', settings.create, MINUTE_S),

@@ -70,9 +70,12 @@ export class RequestLimits {
   }
 }
 
-/** Of messages, commits and Welcomes; key packages have a limit of their own. */
+/** Key packages have a limit of their own, and ephemeral messages are not stored. */
+const NOT_COUNTED: readonly Nsid[] = ['blue.catbird.mls.publishKeyPackage', 'blue.catbird.mls.sendEphemeral']
+
+/** Of messages, commits and Welcomes. */
 function bytesToStore(nsid: Nsid, input: object): number {
-  if (nsid === 'blue.catbird.mls.publishKeyPackage') return 0
+  if (NOT_COUNTED.includes(nsid)) return 0
   return Object.values(input).reduce(
     (sum, value) => (value instanceof Uint8Array ? sum + value.byteLength : sum),
     0,

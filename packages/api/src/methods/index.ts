@@ -1,4 +1,4 @@
-import type { Nsid } from '@catbird/shared/lexicon'
+import type { MethodNsid } from '@catbird/shared/lexicon'
 import type { Method } from '../xrpc/method.ts'
 import { addMembers } from './addMembers.ts'
 import { confirmWelcome } from './confirmWelcome.ts'
@@ -8,14 +8,16 @@ import { getConvos } from './getConvos.ts'
 import { getEpoch } from './getEpoch.ts'
 import { getKeyPackages } from './getKeyPackages.ts'
 import { getMessages } from './getMessages.ts'
+import { getSubscriptionTicket } from './getSubscriptionTicket.ts'
 import { getWelcome } from './getWelcome.ts'
 import { leaveConvo } from './leaveConvo.ts'
 import { publishKeyPackage } from './publishKeyPackage.ts'
+import { sendEphemeral } from './sendEphemeral.ts'
 import { sendMessage } from './sendMessage.ts'
 import { updateCursor } from './updateCursor.ts'
 
-/** The whole API. A lexicon without a method, or the reverse, does not compile. */
-export const METHODS: { [N in Nsid]: Method<N> } = {
+/** All methods that answer with one JSON object. A lexicon without a method, or the reverse, does not compile. */
+export const METHODS: { [N in MethodNsid]: Method<N> } = {
   'blue.catbird.mls.createConvo': createConvo,
   'blue.catbird.mls.addMembers': addMembers,
   'blue.catbird.mls.leaveConvo': leaveConvo,
@@ -29,4 +31,6 @@ export const METHODS: { [N in Nsid]: Method<N> } = {
   'blue.catbird.mls.getWelcome': getWelcome,
   'blue.catbird.mls.confirmWelcome': confirmWelcome,
   'blue.catbird.mls.updateCursor': updateCursor,
+  'blue.catbird.mls.sendEphemeral': sendEphemeral,
+  'blue.catbird.mls.getSubscriptionTicket': getSubscriptionTicket,
 }

@@ -1,5 +1,8 @@
+import type { Sql } from '@catbird/shared/sql'
+import { isStreamCursor, readStreamCursor } from '../events/stream-cursor.ts'
 import { requireMember } from '../queries/access.ts'
 import { invalidCursor, readMessageCursor } from '../queries/cursor.ts'
+import { seqHadBy } from '../queries/seq-had.ts'
 import { useToken } from '../queries/use-token.ts'
 import { BODY_LIMITS, type Method } from '../xrpc/method.ts'
 
@@ -7,11 +10,18 @@ export const updateCursor: Method<'blue.catbird.mls.updateCursor'> = {
   maxBodyBytes: BODY_LIMITS.small,
   async run({ sql, readPositions }, { convoId, cursor }, { caller, tokenUse }) {
     const { lastSeq } = await requireMember(sql, convoId, caller)
-    const seq = /^\d{1,15}$/.test(cursor) ? Number(cursor) : readMessageCursor(convoId, cursor).top
+    const seq = await seqOf(sql, convoId, cursor)
     if (seq > lastSeq) throw invalidCursor()
     // Read positions are written in batches: the token goes first, on its own. The greatest position wins anyway.
     if (tokenUse) await useToken(sql, tokenUse)
     if (seq > 0) await readPositions.advance(caller, convoId, seq)
     return { success: true }
   },
+}
+
+/** How far a reader with this cursor has come: a seq itself, the end of a page, or a position of a stream. */
+async function seqOf(sql: Sql, convoId: string, cursor: string): Promise<number> {
+  if (/^\d{1,15}$/.test(cursor)) return Number(cursor)
+  if (isStreamCursor(cursor)) return seqHadBy(sql, convoId, readStreamCursor(cursor))
+  return readMessageCursor(convoId, cursor).top
 }

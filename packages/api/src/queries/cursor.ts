@@ -12,55 +12,58 @@ export type ConvoCursor = { lastAtMs: number; convoId: string }
 const VERSION = '1'
 
 export function writeMessageCursor(convoId: string, { direction, seq, top }: MessageCursor): string {
-  return encode(['m', convoId, direction === 'forward' ? 'f' : 'b', seq, top])
+  return encodeCursor(['m', convoId, direction === 'forward' ? 'f' : 'b', seq, top])
 }
 
 /** @throws RefusalError InvalidCursor, also for one of another conversation */
 export function readMessageCursor(convoId: string, text: string): MessageCursor {
-  const [kind, of, direction, seq, top] = decode(text)
+  const [kind, of, direction, seq, top] = decodeCursor(text)
   if (kind !== 'm' || of !== convoId || (direction !== 'f' && direction !== 'b')) throw invalidCursor()
-  return { direction: direction === 'f' ? 'forward' : 'backward', seq: integer(seq), top: integer(top) }
+  return { direction: direction === 'f' ? 'forward' : 'backward', seq: integerOf(seq), top: integerOf(top) }
 }
 
 export function writeConvoCursor({ lastAtMs, convoId }: ConvoCursor): string {
-  return encode(['c', lastAtMs, convoId])
+  return encodeCursor(['c', lastAtMs, convoId])
 }
 
 /** @throws RefusalError InvalidCursor */
 export function readConvoCursor(text: string): ConvoCursor {
-  const [kind, lastAtMs, convoId] = decode(text)
+  const [kind, lastAtMs, convoId] = decodeCursor(text)
   if (kind !== 'c' || !convoId) throw invalidCursor()
-  return { lastAtMs: integer(lastAtMs), convoId }
+  return { lastAtMs: integerOf(lastAtMs), convoId }
 }
 
 export function writeCommitCursor(convoId: string, seq: number): string {
-  return encode(['k', convoId, seq])
+  return encodeCursor(['k', convoId, seq])
 }
 
 /** @throws RefusalError InvalidCursor, also for one of another conversation */
 export function readCommitCursor(convoId: string, text: string): number {
-  const [kind, of, seq] = decode(text)
+  const [kind, of, seq] = decodeCursor(text)
   if (kind !== 'k' || of !== convoId) throw invalidCursor()
-  return integer(seq)
+  return integerOf(seq)
 }
 
 export function invalidCursor(): RefusalError {
   return new RefusalError('InvalidCursor', 'cursor is not one of this method')
 }
 
-function encode(parts: (string | number)[]): string {
+/** Parts without colons as one opaque text. */
+export function encodeCursor(parts: (string | number)[]): string {
   return Buffer.from([VERSION, ...parts].join(':')).toString('base64url')
 }
 
-function decode(text: string): string[] {
-  if (!/^[\w-]{1,512}$/.test(text)) throw invalidCursor()
+/** @throws RefusalError InvalidCursor, for what `encodeCursor` did not make */
+export function decodeCursor(text: string): string[] {
+  if (!/^[\w-]{1,1024}$/.test(text)) throw invalidCursor()
   const bytes = Buffer.from(text, 'base64url')
   const [version, ...parts] = bytes.toString('utf8').split(':')
   if (version !== VERSION || bytes.toString('base64url') !== text) throw invalidCursor()
   return parts
 }
 
-function integer(text: string | undefined): number {
+/** @throws RefusalError InvalidCursor */
+export function integerOf(text: string | undefined): number {
   const value = /^\d{1,16}$/.test(text ?? '') ? Number(text) : Number.NaN
   if (!Number.isSafeInteger(value)) throw invalidCursor()
   return value

@@ -1,5 +1,5 @@
 import type { TokenUse } from '@catbird/shared/commands'
-import type { Input, Nsid, Output, Params, ProcedureNsid, QueryNsid } from '@catbird/shared/lexicon'
+import type { Input, MethodNsid, Output, Params, ProcedureNsid, QueryNsid } from '@catbird/shared/lexicon'
 import type { AppContext } from '../context.ts'
 
 /** What a method knows of its caller beside the input. */
@@ -12,14 +12,14 @@ export type Request = {
   deadlineMs: number
 }
 
-export type Method<N extends Nsid> = {
+export type Method<N extends MethodNsid> = {
   /** Most bytes of a JSON body; queries have none. */
   maxBodyBytes: number
   /** Answers in wire form, or throws a `RefusalError` with a name that the lexicon declares. */
   run(context: AppContext, input: MethodInput<N>, request: Request): Promise<Output<N>>
 }
 
-export type MethodInput<N extends Nsid> = N extends ProcedureNsid
+export type MethodInput<N extends MethodNsid> = N extends ProcedureNsid
   ? Input<N>
   : N extends QueryNsid
     ? Params<N>

@@ -27,7 +27,10 @@ export async function runCommand<N extends CommandNsid>(
   command: Extract<Command, { type: N extends `${string}.mls.${infer T}` ? T : never }>,
 ): Promise<Output<N>> {
   const reply = await context.executor.execute(command)
-  if (reply.ok) return reply.answer as unknown as Output<N>
+  if (reply.ok) {
+    context.streams.poke()
+    return reply.answer as unknown as Output<N>
+  }
   const { error, message, details } = reply.refusal
   throw new RefusalError(error, message, details)
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { isNsid } from '@catbird/shared/lexicon'
 import type { HttpBindings } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context } from 'hono'
 import { AuthError } from '../auth/auth-error.ts'
 import type { AppContext } from '../context.ts'
@@ -28,11 +29,11 @@ export function xrpcHandler(context: AppContext): (c: HonoContext) => Promise<Re
     const limits = new RequestLimits(context.rateLimits)
     let status = 200
     let error: string | undefined
-    let body: string
+    let body: string | undefined
     const headers: Record<string, string> = { ...everyAnswer, 'X-Request-Id': requestId }
     try {
       const { incoming, outgoing } = c.env as HttpBindings
-      body = await answer(context, { incoming, outgoing, nsid, requestId, limits })
+      body = await answer(context, { incoming, outgoing, nsid, requestId, limits, headers })
     } catch (thrown) {
       const refused = toRefusal(thrown, (fault) => log.error({ err: fault }, 'Request failed'))
       const response = errorResponse(refused)
@@ -48,6 +49,7 @@ export function xrpcHandler(context: AppContext): (c: HonoContext) => Promise<Re
     Object.assign(headers, limits.headers())
     context.metrics.requestDone(label, status, error, (performance.now() - startedMs) / 1000)
     log.debug({ status, error }, 'Request done')
+    if (body === undefined) return RESPONSE_ALREADY_SENT
     // Not by way of the context, which would build a Headers object only to have it taken apart again.
     return new Response(body, { status, headers })
   }

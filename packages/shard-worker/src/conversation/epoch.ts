@@ -38,7 +38,11 @@ export function withWinner(mismatch: Refusal, winningCommit: CommitRef): Refusal
 }
 
 /** An application message is accepted in the current epoch, and in the last `window` ones before; never ahead. */
-export function refuseMessageEpoch(state: ConvoState, epoch: number, window: number): Refusal | undefined {
+export function refuseMessageEpoch(
+  state: Pick<ConvoState, 'epoch'>,
+  epoch: number,
+  window: number,
+): Refusal | undefined {
   if (epoch <= state.epoch && epoch >= state.epoch - window) return undefined
   return refusal('EpochMismatch', 'the message is not encrypted in the current epoch', {
     serverEpoch: state.epoch,

@@ -31,6 +31,8 @@ export async function writeUnits(sql: Sql, incarnation: number, units: Unit[]): 
     locked as (
       select h.* from head h
       join conversations c on c.convo_id = h.convo_id and c.version = h.expected_version
+        -- A row's position is the id of its transaction; within a conversation positions only rise.
+        and (c.incarnation <> ${incarnation} or c.pos < pg_current_xact_id()::text::bigint)
       order by c.convo_id
       for no key update of c skip locked
     ),
@@ -57,8 +59,7 @@ export async function writeUnits(sql: Sql, incarnation: number, units: Unit[]): 
         log_hash = decode(h.log_hash, 'hex'), last_commit_seq = h.last_commit_seq,
         last_commit_epoch = h.last_commit_epoch, last_commit_sha256 = decode(h.last_commit_sha256, 'hex'),
         last_at = h.last_at, last_message_at = h.last_message_at, incarnation = ${incarnation},
-        pos = greatest(pg_current_xact_id()::text::bigint,
-          case when c.incarnation = ${incarnation} then c.pos else 0 end)
+        pos = pg_current_xact_id()::text::bigint
       from allowed h
       where c.convo_id = h.convo_id and c.version = h.expected_version
       returning c.convo_id, c.pos

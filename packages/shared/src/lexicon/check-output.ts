@@ -12,7 +12,8 @@ type Property = LexObject['properties'][string] | LexArray['items'] | LexUserTyp
  * @throws Error with the reason
  */
 export function assertOutput(nsid: Nsid, output: unknown): void {
-  const schema = methodDef(nsid).output?.schema
+  const def = methodDef(nsid)
+  const schema = def.type === 'subscription' ? undefined : def.output?.schema
   if (schema === undefined) throw new Error(`${nsid} has no output`)
   lexicons.assertValidXrpcOutput(nsid, fromWire(schema, output, 'output'))
 }

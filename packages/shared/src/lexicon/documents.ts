@@ -18,6 +18,10 @@ export const NSIDS = [
   'blue.catbird.mls.getWelcome',
   'blue.catbird.mls.confirmWelcome',
   'blue.catbird.mls.updateCursor',
+  'blue.catbird.mls.sendEphemeral',
+  'blue.catbird.mls.getSubscriptionTicket',
+  'blue.catbird.mls.streamConvoEvents',
+  'blue.catbird.mls.subscribeConvoEvents',
 ] as const satisfies readonly Nsid[]
 
 /** Id of the document with the definitions that the methods share. */
@@ -36,7 +40,7 @@ export function readDocument(id: string): LexiconDoc {
 export const lexicons = new Lexicons([DEFS_ID, ...NSIDS].map(readDocument))
 
 export function methodDef(nsid: Nsid) {
-  return lexicons.getDefOrThrow(nsid, ['query', 'procedure'])
+  return lexicons.getDefOrThrow(nsid, ['query', 'procedure', 'subscription'])
 }
 
 const errorNames = new Map(

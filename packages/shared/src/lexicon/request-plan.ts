@@ -47,7 +47,7 @@ export function validateRequest(
 
 function requestSchema(nsid: Nsid): LexObject {
   const def = methodDef(nsid)
-  const schema = def.type === 'query' ? def.parameters : def.input?.schema
+  const schema = def.type === 'procedure' ? def.input?.schema : def.parameters
   if (schema === undefined) return { type: 'object', properties: {} }
   if (schema.type === 'params') return { ...schema, type: 'object' }
   if (schema.type === 'object') return schema

@@ -175,7 +175,15 @@ export type ConfirmWelcomeOutput = { confirmed: boolean }
 export type UpdateCursorInput = { convoId: string; cursor: string }
 export type UpdateCursorOutput = { success: boolean }
 
-/** The methods by nsid: procedures have an `input`, queries have `params`. */
+export type SendEphemeralInput = { convoId: string; ciphertext: Uint8Array<ArrayBuffer>; epoch: number }
+export type SendEphemeralOutput = { success: boolean }
+
+export type GetSubscriptionTicketInput = { convoId?: string }
+export type GetSubscriptionTicketOutput = { ticket: string; expiresAt: string; url: string }
+
+export type StreamParams = { cursor?: string; convoId?: string; ticket?: string }
+
+/** The methods by nsid: procedures have an `input`, queries and streams have `params`. */
 export interface Methods {
   'blue.catbird.mls.createConvo': { input: CreateConvoInput; output: ConvoView }
   'blue.catbird.mls.addMembers': { input: AddMembersInput; output: MembershipChangeOutput }
@@ -190,10 +198,21 @@ export interface Methods {
   'blue.catbird.mls.getWelcome': { params: GetWelcomeParams; output: GetWelcomeOutput }
   'blue.catbird.mls.confirmWelcome': { input: ConfirmWelcomeInput; output: ConfirmWelcomeOutput }
   'blue.catbird.mls.updateCursor': { input: UpdateCursorInput; output: UpdateCursorOutput }
+  'blue.catbird.mls.sendEphemeral': { input: SendEphemeralInput; output: SendEphemeralOutput }
+  'blue.catbird.mls.getSubscriptionTicket': {
+    input: GetSubscriptionTicketInput
+    output: GetSubscriptionTicketOutput
+  }
+  'blue.catbird.mls.streamConvoEvents': { params: StreamParams; output: never }
+  'blue.catbird.mls.subscribeConvoEvents': { params: StreamParams; output: never }
 }
 
 export type Nsid = keyof Methods
 export type ProcedureNsid = { [N in Nsid]: Methods[N] extends { input: unknown } ? N : never }[Nsid]
+/** Server-Sent Events and a WebSocket: they go on until one side ends them, and have no output. */
+export type StreamNsid = 'blue.catbird.mls.streamConvoEvents' | 'blue.catbird.mls.subscribeConvoEvents'
+/** Methods whose answer is one JSON object. */
+export type MethodNsid = Exclude<Nsid, StreamNsid>
 export type QueryNsid = Exclude<Nsid, ProcedureNsid>
 export type Input<N extends ProcedureNsid> = Methods[N] extends { input: infer I } ? I : never
 export type Params<N extends QueryNsid> = Methods[N] extends { params: infer P } ? P : never

@@ -1,0 +1,247 @@
+import { RefusalError } from '@catbird/shared/errors'
+import { type Pool, withDeadline } from '@catbird/shared/sql'
+import { backfill } from './backfill.ts'
+import type { CloseReason, Connection } from './connection.ts'
+import { errorFrame, Frame, type Scope } from './frame.ts'
+import type { Subscriber } from './hub.ts'
+import type { LogRow } from './log-row.ts'
+import type { Reader } from './read-memberships.ts'
+import { eventsOf, isFor } from './row-events.ts'
+import type { Snapshot } from './snapshot.ts'
+import type { StreamPosition } from './stream-cursor.ts'
+import type { Info, StreamEvent } from './stream-event.ts'
+import type { Tailer } from './tailer.ts'
+
+export type StreamOptions = {
+  reader: Reader
+  incarnation: number
+  tailer: Pick<Tailer, 'attach' | 'detach' | 'snapshot'>
+  query: <T>(run: (sql: Pool) => Promise<T>) => Promise<T>
+  cursorOf: (position: StreamPosition, convoId: string | undefined) => string
+  onSent: (events: number) => void
+  /** Once, when it is over. */
+  onEnd: (reason: CloseReason) => void
+  onFault: (fault: unknown) => void
+}
+
+/** What may wait for a reader: of live events before it is closed as slow, and beside the past that it still reads. */
+const MAX_BACKLOG_BYTES = 2 ** 20
+/** While it reads the past, more is read when no more than this waits. */
+const LOW_BACKLOG_BYTES = 64 * 1024
+/** A reader that takes nothing at all for so long is gone. */
+const STALL_MS = 30_000
+const ATTACH_MS = 8000
+/** What an event takes beside its bytes, about. */
+const EVENT_BYTES = 512
+
+/**
+ * One reader's stream: first what it has not had (the past), then what happens (live). It is attached to the hub before
+ * the past is read, which ends exactly where the hub's events begin; those are held until then. When too many are held
+ * they are dropped, and the past goes on up to a later end.
+ */
+export class Stream implements Subscriber {
+  readonly reader: Reader
+  readonly #options: StreamOptions
+  readonly #scope: Scope
+  #connection: Connection | undefined
+  /** Live events that came while the past is being sent; undefined when live. */
+  #held: { frames: Frame[]; bytes: number; isTooMuch: boolean } | undefined = newHeld()
+  #ready: Frame[] = []
+  /** Where the past begins; undefined: there is none to be sent. */
+  #start: StreamPosition | undefined
+  /** Of the newest event that was sent. */
+  #cursor: string | undefined
+  #progress = { backlog: 0, atMs: performance.now() }
+  #isOver = false
+
+  /** @param start what the reader has had; undefined: everything up to now */
+  constructor(options: StreamOptions, start: StreamPosition | undefined) {
+    this.#options = options
+    this.reader = options.reader
+    this.#scope = options.reader.convoId === undefined ? 'all' : 'one'
+    this.#start = start
+  }
+
+  get backlog(): number {
+    return this.#connection?.backlog ?? 0
+  }
+
+  /** Resolves with what the database shows now: from there on every event comes. */
+  attach(): Promise<Snapshot> {
+    const late = () => new RefusalError('DatabaseUnavailable', 'the stream could not begin in time')
+    return withDeadline(this.#options.tailer.attach(this), ATTACH_MS, late)
+  }
+
+  /** Gives up a stream that was never started. */
+  abandon(): void {
+    this.#isOver = true
+    this.#options.tailer.detach(this)
+  }
+
+  /**
+   * Sends over a connection: the past up to `until`, where this stream was attached, then what happens.
+   *
+   * @param isOutdated the reader may miss something, and is told so first
+   */
+  start(connection: Connection, until: Snapshot, isOutdated: boolean): void {
+    this.#connection = connection
+    connection.onClose(() => this.#over('client'))
+    if (isOutdated) this.#inform('OutdatedCursor')
+    void this.#run(until).catch((fault: unknown) => {
+      if (this.#isOver) return
+      this.#options.onFault(fault)
+      this.end('failed')
+    })
+  }
+
+  push(frame: Frame): void {
+    const held = this.#held
+    if (!held) {
+      this.#ready.push(frame)
+      return
+    }
+    if (held.isTooMuch) return
+    held.frames.push(frame)
+    held.bytes += sizeOf(frame.event)
+    if (held.bytes <= MAX_BACKLOG_BYTES) return
+    held.isTooMuch = true
+    held.frames = []
+    this.#options.tailer.detach(this)
+  }
+
+  flush(): void {
+    if (this.#ready.length === 0 || this.#isOver) return
+    const frames = this.#ready
+    this.#ready = []
+    if (this.backlog > MAX_BACKLOG_BYTES) this.end('slow')
+    else this.#send(frames)
+  }
+
+  pushEphemeral(event: StreamEvent): void {
+    if (this.#held || this.#isOver || this.backlog > MAX_BACKLOG_BYTES) return
+    // It has no position of its own.
+    const cursor = this.#cursor!
+    this.#send([new Frame(event, () => cursor)])
+  }
+
+  heartbeat(): void {
+    if (this.#connection && !this.#held && this.backlog <= MAX_BACKLOG_BYTES) this.#inform('heartbeat')
+  }
+
+  /** Whether the reader has taken nothing for a long time although something waits. */
+  isStalled(nowMs: number): boolean {
+    const { backlog } = this
+    if (backlog === 0 || backlog < this.#progress.backlog) this.#progress = { backlog, atMs: nowMs }
+    return backlog > 0 && nowMs - this.#progress.atMs > STALL_MS
+  }
+
+  /** Ends the stream by name, with the cursor to go on from. */
+  end(reason: Exclude<CloseReason, 'client'>): void {
+    if (this.#isOver) return
+    this.#over(reason)
+    this.#connection?.end(this.#lastWords(reason))
+  }
+
+  /** What a reader has had that has had everything up to here. */
+  get cursor(): string {
+    // Live and flushed, it has had all that the tailer has passed; held up, no more than was sent.
+    const snapshot = this.#held || this.backlog > 0 ? undefined : this.#options.tailer.snapshot
+    if (!snapshot && this.#cursor !== undefined) return this.#cursor
+    const position = snapshot ? ({ since: { kind: 'snapshot', snapshot } } as const) : this.#start!
+    return this.#options.cursorOf(position, this.reader.convoId)
+  }
+
+  async #run(until: Snapshot): Promise<void> {
+    let end = until
+    if (this.#start) await this.#sendPast(end)
+    while (this.#held?.isTooMuch && !this.#isOver) {
+      this.#start = { since: { kind: 'snapshot', snapshot: end } }
+      this.#held = newHeld()
+      end = await this.attach()
+      await this.#sendPast(end)
+    }
+    if (this.#isOver) return
+    const { frames } = this.#held!
+    this.#held = undefined
+    const position: StreamPosition = { since: { kind: 'snapshot', snapshot: end } }
+    this.#sendInfo('caughtUp', this.#options.cursorOf(position, this.reader.convoId))
+    this.#send(frames)
+  }
+
+  async #sendPast(until: Snapshot): Promise<void> {
+    const { incarnation, query } = this.#options
+    for await (const { since, target, rows } of backfill(
+      { reader: this.reader, incarnation, query },
+      this.#start!,
+      until,
+    )) {
+      if (this.#isOver) return
+      this.#send(rows.flatMap((row) => this.#pastFrames(row, { since, target })))
+      await this.#drained()
+    }
+  }
+
+  #pastFrames(row: LogRow, round: Omit<StreamPosition, 'place'>): Frame[] {
+    const { did, convoId } = this.reader
+    if (!isFor(did, row)) return []
+    const events = eventsOf(row)
+    if (row.removed.includes(did)) {
+      events.push({ type: 'infoEvent', info: 'membershipEnded', convoId: row.convoId })
+    }
+    return events.map((event, i) => {
+      const n = i === events.length - 1 ? row.n : row.n - 1
+      const place = { convoId: row.convoId, n, seq: row.seq }
+      return new Frame(event, () => this.#options.cursorOf({ ...round, place }, convoId))
+    })
+  }
+
+  async #drained(): Promise<void> {
+    const connection = this.#connection!
+    if (connection.backlog <= LOW_BACKLOG_BYTES) return
+    await new Promise<void>((resolve) => connection.whenDrained(resolve))
+  }
+
+  #send(frames: readonly Frame[]): void {
+    const last = frames.at(-1)
+    if (!last || this.#isOver) return
+    const connection = this.#connection!
+    connection.send(frames.map((frame) => frame.bytes(connection.form, this.#scope)))
+    this.#cursor = last.cursor(this.#scope)
+    this.#options.onSent(frames.length)
+  }
+
+  #inform(info: Info): void {
+    this.#sendInfo(info, this.cursor)
+  }
+
+  #sendInfo(info: Info, cursor: string): void {
+    this.#send([new Frame({ type: 'infoEvent', info }, () => cursor)])
+  }
+
+  #over(reason: CloseReason): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#ready = []
+    this.#options.tailer.detach(this)
+    this.#options.onEnd(reason)
+  }
+
+  #lastWords(reason: Exclude<CloseReason, 'client'>): Buffer | undefined {
+    if (reason === 'failed') return undefined
+    const { form } = this.#connection!
+    const { cursor } = this
+    if (reason === 'slow' && form === 'cbor') {
+      return errorFrame('ConsumerTooSlow', `the reader did not keep up (cursor=${cursor})`)
+    }
+    const info = ({ slow: 'slow', blocked: 'blocked', shutdown: 'ShuttingDown' } as const)[reason]
+    return new Frame({ type: 'infoEvent', info }, () => cursor).bytes(form, this.#scope)
+  }
+}
+
+function newHeld() {
+  return { frames: [] as Frame[], bytes: 0, isTooMuch: false }
+}
+
+function sizeOf(event: StreamEvent): number {
+  return EVENT_BYTES + (event.type === 'messageEvent' ? event.message.ciphertext.byteLength * 2 : 0)
+}

@@ -1,0 +1,211 @@
+import { RefusalError } from '@catbird/shared/errors'
+import type { RenewablePool } from '@catbird/shared/renewable-pool'
+import type { Pool, Sql } from '@catbird/shared/sql'
+import type { Logger } from 'pino'
+import { Frame } from './frame.ts'
+import type { Hub, Subscriber, ToFrame } from './hub.ts'
+import type { LogRow } from './log-row.ts'
+import { readMemberships } from './read-memberships.ts'
+import { readBytes, readSnapshot, readTail, type TailKey } from './read-tail.ts'
+import { below, horizonOf, type Snapshot } from './snapshot.ts'
+import type { StreamPosition } from './stream-cursor.ts'
+
+export type TailerOptions = {
+  pool: RenewablePool
+  incarnation: number
+  hub: Hub
+  log: Pick<Logger, 'warn'>
+  /** A cursor's text. */
+  cursorOf: (position: StreamPosition, convoId: string | undefined) => string
+}
+
+type Attaching = {
+  subscriber: Subscriber
+  settle: { resolve(snapshot: Snapshot): void; reject(error: Error): void }
+}
+
+/** What other processes commit is seen after this at most; what this one commits, at once. */
+const POLL_MS = 100
+const PAUSE_AFTER_FAILURE_MS = 250
+/** Longer than the server's own deadline for a statement. */
+const READ_MS = 6000
+const PAGE_ROWS = 500
+/** Streams that begin with one read. */
+const MAX_ATTACHING = 200
+
+/**
+ * Reads what is added to the log, once for all streams of this process, and passes it to the hub. Each step reads what a
+ * new snapshot shows beyond the last one. A step that fails half way goes on where it was: no row passes twice. Without
+ * streams nothing is read.
+ */
+export class Tailer {
+  readonly #options: TailerOptions
+  /** All that it shows has passed. */
+  #snapshot: Snapshot | undefined
+  /** A step that has not passed all its rows yet. */
+  #page: { until: Snapshot; after?: TailKey } | undefined
+  #attaching: Attaching[] = []
+  #wake: (() => void) | undefined
+  #isPoked = false
+  #isStopping = false
+  #horizon = { id: 0, sinceMs: 0 }
+  readonly #running: Promise<void>
+
+  constructor(options: TailerOptions) {
+    this.#options = options
+    this.#running = this.#run()
+  }
+
+  /** What all attached streams have had; undefined while there are none. */
+  get snapshot(): Snapshot | undefined {
+    return this.#snapshot
+  }
+
+  /** For how many seconds the oldest unfinished transaction has been holding the horizon, 0 when none is. */
+  get horizonLagS(): number {
+    const isHeld = this.#snapshot !== undefined && this.#snapshot.xip.length > 0
+    return isHeld ? (performance.now() - this.#horizon.sinceMs) / 1000 : 0
+  }
+
+  /** Lets a stream have every row that the snapshot, which this resolves with, does not show. */
+  attach(subscriber: Subscriber): Promise<Snapshot> {
+    return new Promise((resolve, reject) => {
+      this.#attaching.push({ subscriber, settle: { resolve, reject } })
+      this.poke()
+    })
+  }
+
+  /** No longer attaches, or lets go, a stream. */
+  detach(subscriber: Subscriber): void {
+    this.#attaching = this.#attaching.filter((one) => one.subscriber !== subscriber)
+    this.#options.hub.detach(subscriber)
+  }
+
+  /** Something was committed: reads now rather than when its time comes. */
+  poke(): void {
+    this.#isPoked = true
+    this.#wake?.()
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true
+    this.poke()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isStopping) {
+      if (this.#options.hub.size === 0 && this.#attaching.length === 0) {
+        this.#snapshot = undefined
+        this.#page = undefined
+        await this.#sleep(undefined)
+        continue
+      }
+      this.#isPoked = false
+      try {
+        await this.#step()
+        if (!this.#page) await this.#sleep(POLL_MS)
+      } catch (error) {
+        this.#options.log.warn({ err: error }, 'Reading the log for streams failed')
+        this.#isPoked = false
+        await this.#sleep(PAUSE_AFTER_FAILURE_MS)
+      }
+    }
+    for (const { settle } of this.#attaching) {
+      settle.reject(new RefusalError('ShuttingDown', 'the server is shutting down'))
+    }
+  }
+
+  /** Until it is poked, at most so long. */
+  async #sleep(ms: number | undefined): Promise<void> {
+    if (this.#isPoked || this.#isStopping) return
+    await new Promise<void>((resolve) => {
+      const timer = ms === undefined ? undefined : setTimeout(resolve, ms)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    this.#wake = undefined
+  }
+
+  async #step(): Promise<void> {
+    // Memberships are as of the snapshot that they were read with: that of a step that is not finished is older.
+    const attaching = this.#page ? [] : this.#attaching.slice(0, MAX_ATTACHING)
+    const { snapshot, rows, memberships } = await this.#read(attaching)
+    this.#page ??= { until: snapshot }
+    await this.#pass(rows)
+    if (rows.length === PAGE_ROWS) return
+    this.#noteHorizon(this.#page.until)
+    this.#snapshot = this.#page.until
+    this.#page = undefined
+    for (const [i, one] of attaching.entries()) {
+      // It may have been given up meanwhile.
+      if (!this.#attaching.includes(one)) continue
+      this.#options.hub.attach(one.subscriber, memberships[i]!)
+      one.settle.resolve(snapshot)
+    }
+    this.#attaching = this.#attaching.filter((one) => !attaching.includes(one))
+  }
+
+  async #read(attaching: readonly Attaching[]) {
+    const { incarnation } = this.#options
+    const since = this.#snapshot
+    const readAll = async (sql: Sql) => ({
+      ...(since
+        ? await readTail(sql, { incarnation, since, ...this.#page, limit: PAGE_ROWS })
+        : { snapshot: await readSnapshot(sql), rows: [] }),
+      memberships: await readMembershipsOf(sql, attaching),
+    })
+    // One statement sees one snapshot; for more than one it takes a transaction.
+    return this.#call((sql) =>
+      attaching.length === 0
+        ? readAll(sql)
+        : (sql.begin('isolation level repeatable read read only', readAll) as ReturnType<typeof readAll>),
+    )
+  }
+
+  #call<T>(run: (sql: Pool) => Promise<T>): Promise<T> {
+    return this.#options.pool.call(run, READ_MS, () => new Error('the database did not answer in time'))
+  }
+
+  async #pass(rows: readonly LogRow[]): Promise<void> {
+    const { hub } = this.#options
+    for (const row of rows) {
+      if (row.size > 0 && !row.bytes && hub.wants(row)) {
+        hub.flush()
+        row.bytes = await this.#call((sql) => readBytes(sql, row))
+      }
+      // A row whose bytes are gone has been erased since.
+      if (row.size === 0 || row.bytes || !hub.wants(row)) hub.pass(row, this.#framerOf(row))
+      this.#page!.after = row
+    }
+    hub.flush()
+  }
+
+  /** What whoever has had this row, and all rows that passed before it, has had. */
+  #framerOf({ convoId, n, seq, pos }: LogRow): ToFrame {
+    const before = this.#snapshot!
+    const snapshot = pos >= before.xmax ? below(pos, this.#page!.until) : before
+    return (event, isLast) => {
+      const place = { convoId, n: isLast ? n : n - 1, seq }
+      const position: StreamPosition = { since: { kind: 'snapshot', snapshot }, place }
+      return new Frame(event, (scope) =>
+        this.#options.cursorOf(position, scope === 'one' ? convoId : undefined),
+      )
+    }
+  }
+
+  #noteHorizon(snapshot: Snapshot): void {
+    const id = horizonOf(snapshot)
+    if (id !== this.#horizon.id) this.#horizon = { id, sinceMs: performance.now() }
+  }
+}
+
+async function readMembershipsOf(sql: Sql, attaching: readonly Attaching[]): Promise<string[][]> {
+  if (attaching.length === 0) return []
+  return readMemberships(
+    sql,
+    attaching.map(({ subscriber }) => subscriber.reader),
+  )
+}
