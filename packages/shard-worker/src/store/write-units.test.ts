@@ -181,12 +181,18 @@ describe('writeUnits', () => {
     expect(lots).toBe(few)
     expect(few).toBe(2)
   })
-})
 
-/** Rows that live in all tables, with those that updates left behind. */
-async function tuples(): Promise<number> {
-  const [row] = await sql`
-    select (select count(*) from log) + (select count(*) from members) + (select count(*) from cursors)
-      + (select count(*) from welcomes) + (select sum(version) from conversations) as sum`
-  return Number(row!.sum)
-}
+  it('gives a row a position above the one before it, or writes nothing', async () => {
+    const convoId = await newConvo()
+    await sql`update conversations set pos = pos + 1000000 where convo_id = ${convoId}`
+    expect(await store.write([await send(convoId)])).toEqual(new Set())
+    // Positions of another life of the database do not compare.
+    await sql`update conversations set incarnation = 99 where convo_id = ${convoId}`
+    expect(await store.write([await send(convoId)])).toEqual(new Set([convoId]))
+    expect(await store.write([await send(convoId)])).toEqual(new Set([convoId]))
+    const rows = await sql`select pos::float8 as pos, incarnation from log where convo_id = ${convoId} order by n`
+    const positions = rows.map(({ pos }) => pos)
+    expect(positions).toEqual(positions.toSorted((a, b) => a - b))
+    expect(rows.map(({ incarnation }) => incarnation)).toEqual(rows.map(() => 1))
+  })
+})
