@@ -1,6 +1,7 @@
 import { migrate } from '@catbird/api/database/migrate'
 import { startTemporaryPostgres } from '@catbird/api/database/temporary-postgres'
 import type { TestProject } from 'vitest/node'
+import { provideChromium } from './browser/chromium.ts'
 import { databaseUrl, runOnServer } from './database-server.ts'
 
 declare module 'vitest' {
@@ -10,11 +11,17 @@ declare module 'vitest' {
   }
 }
 
+/** What all test files share. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const [stop] = await Promise.all([provideDatabases(project), provideChromium(project)])
+  return stop
+}
+
 /**
  * One PostgreSQL for the whole run, with a template database that holds the migrated schema and is cloned for each
  * test; or the one at TEST_DATABASE_URL, where each test has a schema.
  */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+async function provideDatabases(project: TestProject): Promise<() => Promise<void>> {
   const external = process.env.TEST_DATABASE_URL
   if (external) {
     project.provide('databaseServer', { url: external })

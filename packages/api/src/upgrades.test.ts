@@ -22,7 +22,7 @@ const MASKED_HI = Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69])
 const MASKED_PING = Buffer.from([0x89, 0x81, 0, 0, 0, 0, 0x7a])
 const PONG = Buffer.from([0x8a, 0x01, 0x7a])
 const FRAME = Buffer.from('frame')
-const until = (holds: () => void) => vi.waitFor(holds, { interval: 2 })
+const until = (holds: () => void) => vi.waitFor(holds, { interval: 2, timeout: 10_000 })
 
 describe('an upgrade', () => {
   let server: Server

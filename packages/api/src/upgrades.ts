@@ -100,19 +100,17 @@ export class Upgrades {
     } catch (thrown) {
       this.#refuse(request, thrown)
       return
-    } finally {
-      stopListening()
     }
-    if (!socket.destroyed) accept()
+    stopListening()
+    // Of a socket that has closed by now nothing is made.
+    accept()
   }
 
   #refuse(request: IncomingMessage, thrown: unknown, headers: Record<string, string> = {}): void {
     const { onFault, moreHeaders } = this.#handlers
     const response = errorResponse(toRefusal(thrown, (fault) => onFault(fault, request)))
     const all = { ...this.#everyRefusal, ...moreHeaders?.(request), ...headers, ...response.headers }
-    if (!request.socket.writable) return
-    answerRaw(request.socket, { ...response, headers: all })
-    request.socket.resume()
+    if (request.socket.writable) answerRaw(request.socket, { ...response, headers: all })
   }
 
   #takeTurns(connection: SocketConnection): void {
@@ -133,6 +131,6 @@ function listenWhileOpening(socket: Socket): () => void {
   socket.on('data', keep).once('end', leave)
   return () => {
     socket.off('data', keep).off('end', leave)
-    if (early.length > 0 && !socket.destroyed) socket.unshift(early)
+    if (early.length > 0) socket.unshift(early)
   }
 }

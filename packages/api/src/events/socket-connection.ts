@@ -25,12 +25,14 @@ export class SocketConnection implements Connection {
   readonly form = 'cbor'
   readonly #webSocket: WebSocket
   readonly #socket: StreamSocket
+  readonly #write: (frame: Buffer) => void
   #hasAnswered = true
 
   /** @param socket the one below the WebSocket */
   constructor(webSocket: WebSocket, socket: Socket) {
     this.#webSocket = webSocket
     this.#socket = new StreamSocket(socket)
+    this.#write = (frame) => webSocket.send(frame)
     webSocket.on('pong', () => {
       this.#hasAnswered = true
     })
@@ -43,10 +45,7 @@ export class SocketConnection implements Connection {
   }
 
   send(frames: readonly Buffer[]): void {
-    if (!this.#isOpen) return
-    this.#socket.inOneGo(() => {
-      for (const frame of frames) this.#webSocket.send(frame)
-    })
+    this.#socket.send(frames, this.#write)
   }
 
   whenDrained(then: () => void): void {

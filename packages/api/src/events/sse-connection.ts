@@ -11,10 +11,13 @@ export class SseConnection implements Connection {
   readonly form = 'sse'
   readonly #response: ServerResponse
   readonly #socket: StreamSocket
+  readonly #write: (frame: Buffer) => void
 
   constructor(response: ServerResponse) {
+    const { socket } = response.req
     this.#response = response
-    this.#socket = new StreamSocket(response.req.socket)
+    this.#socket = new StreamSocket(socket)
+    this.#write = (frame) => socket.write(frame)
   }
 
   /**
@@ -27,7 +30,6 @@ export class SseConnection implements Connection {
     const { socket } = response.req
     // Without a socket of its own it waits behind the answer to an earlier request, which events would overtake.
     if (!response.socket) socket.destroy()
-    if (!socket.writable) return
     // Silence is the hub's to judge, which sends heartbeats.
     socket.setTimeout(0)
     socket.setNoDelay(true)
@@ -49,9 +51,7 @@ export class SseConnection implements Connection {
   }
 
   send(frames: readonly Buffer[]): void {
-    this.#socket.inOneGo((socket) => {
-      for (const frame of frames) socket.write(frame)
-    })
+    this.#socket.send(frames, this.#write)
   }
 
   whenDrained(then: () => void): void {

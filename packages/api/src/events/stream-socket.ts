@@ -20,14 +20,14 @@ export class StreamSocket {
 
   /** All that the kernel has not taken: its buffer is the first to fill when the peer does not read. */
   get backlog(): number {
-    return this.#socket.destroyed ? 0 : this.#socket.writableLength
+    return this.#socket.writableLength
   }
 
-  /** What `write` puts into the socket leaves in one go. */
-  inOneGo(write: (socket: Socket) => void): void {
+  /** Lets `write` put each frame into the socket; they leave in one go. */
+  send(frames: readonly Buffer[], write: (frame: Buffer) => void): void {
     if (!this.isOpen) return
     this.#socket.cork()
-    write(this.#socket)
+    for (const frame of frames) write(frame)
     this.#socket.uncork()
   }
 

@@ -95,13 +95,13 @@ export class Tailer {
 
   async #run(): Promise<void> {
     while (!this.#isStopping) {
+      this.#isPoked = false
       if (this.#options.hub.size === 0 && this.#attaching.length === 0) {
         this.#snapshot = undefined
         this.#page = undefined
         await this.#sleep(undefined)
         continue
       }
-      this.#isPoked = false
       try {
         await this.#step()
         if (!this.#page) await this.#sleep(POLL_MS)

@@ -190,9 +190,20 @@ describe('writeUnits', () => {
     await sql`update conversations set incarnation = 99 where convo_id = ${convoId}`
     expect(await store.write([await send(convoId)])).toEqual(new Set([convoId]))
     expect(await store.write([await send(convoId)])).toEqual(new Set([convoId]))
-    const rows = await sql`select pos::float8 as pos, incarnation from log where convo_id = ${convoId} order by n`
+    const rows =
+      await sql`select pos::float8 as pos, incarnation from log where convo_id = ${convoId} order by n`
     const positions = rows.map(({ pos }) => pos)
     expect(positions).toEqual(positions.toSorted((a, b) => a - b))
+    // The first two rows are one creation.
+    expect(new Set(positions).size).toBe(positions.length - 1)
     expect(rows.map(({ incarnation }) => incarnation)).toEqual(rows.map(() => 1))
   })
 })
+
+/** Rows that live in all tables, with those that updates left behind. */
+async function tuples(): Promise<number> {
+  const [row] = await sql`
+    select (select count(*) from log) + (select count(*) from members) + (select count(*) from cursors)
+      + (select count(*) from welcomes) + (select sum(version) from conversations) as sum`
+  return Number(row!.sum)
+}
