@@ -51,7 +51,8 @@ export class Stream implements Subscriber {
   #start: StreamPosition | undefined
   /** Of the newest event that was sent. */
   #cursor: string | undefined
-  #progress = { backlog: 0, atMs: performance.now() }
+  #sentBytes = 0
+  #progress = { taken: 0, atMs: performance.now() }
   #isOver = false
 
   /** @param start what the reader has had; undefined: everything up to now */
@@ -131,7 +132,8 @@ export class Stream implements Subscriber {
   /** Whether the reader has taken nothing for a long time although something waits. */
   isStalled(nowMs: number): boolean {
     const { backlog } = this
-    if (backlog === 0 || backlog < this.#progress.backlog) this.#progress = { backlog, atMs: nowMs }
+    const taken = this.#sentBytes - backlog
+    if (backlog === 0 || taken > this.#progress.taken) this.#progress = { taken, atMs: nowMs }
     return backlog > 0 && nowMs - this.#progress.atMs > STALL_MS
   }
 
@@ -205,7 +207,9 @@ export class Stream implements Subscriber {
     const last = frames.at(-1)
     if (!last || this.#isOver) return
     const connection = this.#connection!
-    connection.send(frames.map((frame) => frame.bytes(connection.form, this.#scope)))
+    const encoded = frames.map((frame) => frame.bytes(connection.form, this.#scope))
+    connection.send(encoded)
+    for (const { length } of encoded) this.#sentBytes += length
     this.#cursor = last.cursor(this.#scope)
     this.#options.onSent(frames.length)
   }
