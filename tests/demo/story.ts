@@ -3,17 +3,27 @@ import { bytesOf } from '../support/log-chain.ts'
 import { addMembers, removeMember, updateKeys } from '../support/mls-changes.ts'
 import { MlsClient } from '../support/mls-client.ts'
 import type { MlsGroup } from '../support/mls-group.ts'
+import { openReader, type StreamReader } from '../support/streams/stream-reader.ts'
 import { heading, printTable, say } from './print.ts'
 
 const LIST = new Intl.ListFormat('en-GB')
 
-type Person = { name: string; group: MlsGroup }
+/** `stream`: the events of the conversation, as they come. */
+type Person = { name: string; group: MlsGroup; stream: StreamReader }
 
 /** Tells the whole story. False when members disagree, or when the removed one can still read. */
 export async function tellStory(url: string, connect: (name: string) => TestClient): Promise<boolean> {
   console.log(`Alice, Bob and Carol chat through the server at ${url}.`)
   console.log('It orders and keeps what they send, but has no keys: it cannot read a word of it.')
-  const people = await gather(connect)
+  const people = await gather(url, connect)
+  try {
+    return await tellOf(people)
+  } finally {
+    for (const { stream } of people) await stream.close()
+  }
+}
+
+async function tellOf(people: [Person, Person, Person]): Promise<boolean> {
   const [alice, bob, carol] = people
   await chat(people)
   await race(bob, carol)
@@ -27,8 +37,9 @@ export async function tellStory(url: string, connect: (name: string) => TestClie
 }
 
 /** Key packages, the conversation, the commit that adds, the Welcomes. */
-async function gather(connect: (name: string) => TestClient): Promise<[Person, Person, Person]> {
-  const [alice, bob, carol] = ['alice', 'bob', 'carol'].map((name) => new MlsClient(connect(name)))
+async function gather(url: string, connect: (name: string) => TestClient): Promise<[Person, Person, Person]> {
+  const callers = ['alice', 'bob', 'carol'].map(connect)
+  const [alice, bob, carol] = callers.map((caller) => new MlsClient(caller))
   heading('Each publishes a key package: what others need to add them while they are away')
   for (const client of [alice!, bob!, carol!]) {
     const hash = await client.publishKeyPackage()
@@ -43,10 +54,15 @@ async function gather(connect: (name: string) => TestClient): Promise<[Person, P
   heading('Bob and Carol open their Welcomes')
   const groups = [await bob!.join(group.convoId), await carol!.join(group.convoId)]
   say('Each has the keys of the group now and confirms its Welcome, which the server then gives out no more.')
+  heading('Each opens a stream: what happened since it joined, and from now on what happens, comes by itself')
+  const [a, b, c] = await Promise.all(
+    callers.map(async (caller) => openReader('sse', { url, token: await caller.token(), cursor: '0' })),
+  )
+  say('Three connections with Server-Sent Events; a WebSocket would do as well.')
   return [
-    { name: 'Alice', group },
-    { name: 'Bob', group: groups[0]! },
-    { name: 'Carol', group: groups[1]! },
+    { name: 'Alice', group, stream: a! },
+    { name: 'Bob', group: groups[0]!, stream: b! },
+    { name: 'Carol', group: groups[1]!, stream: c! },
   ]
 }
 
@@ -97,8 +113,8 @@ async function talkWithout(removed: Person, others: [Person, Person]): Promise<b
   }
   const { group, name } = removed
   const { caller, convoId } = group
-  const read = await group.sync()
-  say(`${name} asks for messages: the last entry that the server gives is the commit that removed her.`)
+  const read = await receiveToTheEnd(removed)
+  say(`The last thing on ${name}'s stream is the commit that removed her, and that her membership has ended.`)
   const { body } = await caller.call('getEpoch', { convoId })
   say(`Whatever else she asks for is refused: ${body.error}.`)
   const page = await others[0].group.caller.ok('getMessages', { convoId, limit: 2, type: 'app' })
@@ -108,6 +124,7 @@ async function talkWithout(removed: Person, others: [Person, Person]): Promise<b
   const isShutOut =
     group.isRemoved &&
     read.length === 0 &&
+    removed.stream.events.at(-1)?.type === 'infoEvent' &&
     body.error === 'NotMember' &&
     leaked.every((text) => text === undefined)
   say(
@@ -118,17 +135,40 @@ async function talkWithout(removed: Person, others: [Person, Person]): Promise<b
   return isShutOut
 }
 
+/** Takes what comes until the stream says that the membership has ended; the texts of others. */
+async function receiveToTheEnd({ group, stream }: Person): Promise<string[]> {
+  const texts: string[] = []
+  for (;;) {
+    const event = await stream.next(() => true)
+    if (event.type === 'infoEvent' && event.info === 'membershipEnded') return texts
+    const received = event.type === 'messageEvent' && (await group.receive(event.message))
+    if (received && received.sender !== group.caller.did) texts.push(received.text)
+  }
+}
+
 async function write({ name, group }: Person, text: string): Promise<void> {
   await group.send(text)
   say(`${name} writes "${text}"`)
 }
 
+/** Shows what comes over the stream, up to the newest entry that there is. */
 async function listen(...people: Person[]): Promise<void> {
-  for (const { name, group } of people) {
-    const received = await group.sync()
-    const texts = received.filter(({ sender }) => sender !== group.caller.did).map(({ text }) => `"${text}"`)
-    say(`  ${name} reads ${texts.join(', ')}`)
+  for (const person of people) {
+    const { lastSeq } = await person.group.caller.ok('getEpoch', { convoId: person.group.convoId })
+    for (const text of await receiveUpTo(lastSeq!, person))
+      say(`  to ${person.name}'s stream comes "${text}"`)
   }
+}
+
+/** Takes the entries from the stream: applies commits, decrypts messages; the texts of others. */
+async function receiveUpTo(lastSeq: number, { group, stream }: Person): Promise<string[]> {
+  const texts: string[] = []
+  while (group.seq < lastSeq) {
+    const { message } = await stream.next((event) => event.type === 'messageEvent')
+    const received = await group.receive(message)
+    if (received && received.sender !== group.caller.did) texts.push(received.text)
+  }
+  return texts
 }
 
 /** Prints where everyone stands; the removed one only for the record. True if the members and the server agree. */

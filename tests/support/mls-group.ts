@@ -166,6 +166,14 @@ export class MlsGroup {
     return received
   }
 
+  /** Takes an entry as it comes over a stream; undefined for a commit, and for what was read already. */
+  async receive(message: MessageView): Promise<Received | undefined> {
+    const { seq, sender, epoch } = message
+    if (seq <= this.seq) return undefined
+    const text = await this.#read(message)
+    return text === undefined ? undefined : { seq, sender, epoch, text }
+  }
+
   /** Decrypts a message with this member's keys, wherever it got the bytes; throws when they do not fit. */
   async decrypt(ciphertext: Uint8Array): Promise<string | undefined> {
     return (await open(this.#state, ciphertext)).plaintext

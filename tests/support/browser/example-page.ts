@@ -1,9 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import type { Page, Request } from 'playwright-core'
 import { checkEvent, type StreamEvent } from '../streams/event-check.ts'
 
 const README = new URL('../../../README.md', import.meta.url)
-const EXAMPLE = new URL('./example.html', import.meta.url)
 
 /** The example page of the README as it stands there, but for the port. */
 export function exampleHtml(server: string): string {
@@ -13,7 +12,6 @@ export function exampleHtml(server: string): string {
 function exampleInReadme(): string {
   const [, html] = /^```html\n(.*?)^```$/ms.exec(readFileSync(README, 'utf8')) ?? []
   if (html !== undefined) return html
-  if (existsSync(EXAMPLE)) return readFileSync(EXAMPLE, 'utf8')
   throw new Error('README.md has no example in HTML')
 }
 

@@ -197,6 +197,15 @@ describe('a stream of Server-Sent Events', () => {
     streams[0]!.end()
   })
 
+  it('is over when its peer leaves that had sent a body', async () => {
+    const length = 200_000
+    const client = dial(`GET /stream HTTP/1.1\r\nHost: test\r\nContent-Length: ${2 * length}\r\n\r\n`)
+    await until(() => expect(streams).toHaveLength(1))
+    await new Promise((resolve) => client.write(Buffer.alloc(length), resolve))
+    client.destroy()
+    await until(() => expect(closes).toBe(1))
+  })
+
   it('outlives the timeout of ordinary connections', async () => {
     const usual = server.timeout
     server.timeout = 50
