@@ -5,6 +5,7 @@ import { GROUP_COMMIT_MUTANTS } from './group-commit-mutants.ts'
 import type { Mutant } from './mutant.ts'
 import { SHARD_MUTANTS } from './shard-mutants.ts'
 import { STORE_MUTANTS } from './store-mutants.ts'
+import { STREAM_MUTANTS } from './stream-mutants.ts'
 
 /** Every fault that is planted: each is one that somebody could make, and that must not go unnoticed. */
 export const MUTANTS: Mutant[] = [
@@ -14,4 +15,5 @@ export const MUTANTS: Mutant[] = [
   ...STORE_MUTANTS,
   ...FRONT_MUTANTS,
   ...AUTH_MUTANTS,
+  ...STREAM_MUTANTS,
 ]

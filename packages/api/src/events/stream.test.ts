@@ -176,6 +176,24 @@ describe('a stream', () => {
     }
   })
 
+  it('broken off within a row with several events comes back with those that are left', async () => {
+    const reader = newReader()
+    const convoId = await newConvo(reader.did)
+    await log.add(convoId, { kind: 'commit', added: ['did:plc:one', 'did:plc:two'] })
+    await log.add(convoId, { kind: 'commit', removed: ['did:plc:two', reader.did] })
+    const { connection } = await open(reader, START)
+    await connection.has('caughtUp')
+    const told = connection.events.slice(0, -1).map(({ cursor, ...event }) => event)
+    expect(told.length).toBe(9)
+    for (const [i, cursor] of connection.cursors.slice(0, -1).entries()) {
+      const again = await open(reader, readStreamCursor(cursor))
+      await again.connection.has('caughtUp')
+      const rest = again.connection.events.slice(0, -1).map(({ cursor, ...event }) => event)
+      expect(rest.slice(Math.max(0, rest.length - told.length + i + 1))).toEqual(told.slice(i + 1))
+      expect(rest.length).toBeGreaterThanOrEqual(told.length - i - 1)
+    }
+  })
+
   it('reads on from the past when more happens meanwhile than can wait', async () => {
     const reader = newReader()
     const convoId = await newConvo(reader.did)

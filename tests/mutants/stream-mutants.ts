@@ -1,0 +1,235 @@
+import { test } from './killers.ts'
+import type { Mutant } from './mutant.ts'
+
+const EVENTS = 'packages/api/src/events'
+
+const TAIL = test(`${EVENTS}/read-tail.test.ts`)
+const BACKFILL = test(`${EVENTS}/backfill.test.ts`)
+const TAILER = test(`${EVENTS}/tailer.test.ts`)
+const STREAM = test(`${EVENTS}/stream.test.ts`)
+const CURSOR = test(`${EVENTS}/stream-cursor.test.ts`)
+const START = test(`${EVENTS}/start-position.test.ts`)
+const SNAPSHOT = test(`${EVENTS}/snapshot.test.ts`)
+const TICKETS = test('packages/api/src/auth/tickets.test.ts')
+const WRITE_UNITS = test('packages/shard-worker/src/store/write-units.test.ts', 'position above')
+
+/** What streams are told, to whom, and where they go on. */
+export const STREAM_MUTANTS: Mutant[] = [
+  {
+    name: 'a position may fall below the one before it',
+    file: 'packages/shard-worker/src/store/write-units.ts',
+    find: 'and (c.incarnation <> ${incarnation} or c.pos < pg_current_xact_id()::text::bigint)',
+    replace: '',
+    killer: WRITE_UNITS,
+  },
+  {
+    name: 'positions of another life of the database compare',
+    file: 'packages/shard-worker/src/store/write-units.ts',
+    find: 'and (c.incarnation <> ${incarnation} or c.pos <',
+    replace: 'and (c.pos <',
+    killer: WRITE_UNITS,
+  },
+  {
+    name: 'a row that is committed late is passed over',
+    file: `${EVENTS}/read-tail.ts`,
+    find: 'l.pos = any(${since.xip as number[]}::bigint[])',
+    replace: 'l.pos = any(${[] as number[]}::bigint[])',
+    killer: TAIL,
+  },
+  {
+    name: 'a later page has what a later snapshot shows',
+    file: `${EVENTS}/read-tail.ts`,
+    find: '? sql`and l.pos < ${until.xmax} and l.pos <> all(${until.xip as number[]}::bigint[])`',
+    replace: '? sql``',
+    killer: TAIL,
+  },
+  {
+    name: 'a page begins with the last row of the one before',
+    file: `${EVENTS}/read-tail.ts`,
+    find: '(l.pos, l.convo_id, l.n) > (',
+    replace: '(l.pos, l.convo_id, l.n) >= (',
+    killer: TAIL,
+  },
+  {
+    name: 'a snapshot cut at a position shows what was running',
+    file: `${EVENTS}/snapshot.ts`,
+    find: 'xip: xip.filter((id) => id < position)',
+    replace: 'xip: []',
+    killer: SNAPSHOT,
+  },
+  {
+    name: 'the past goes on where it should have ended',
+    file: `${EVENTS}/read-past.ts`,
+    find: "or ${isShown(sql, 'l.pos', until)})",
+    replace: 'or true)',
+    killer: BACKFILL,
+  },
+  {
+    name: 'the past is not only that of a member',
+    file: `${EVENTS}/read-past.ts`,
+    find: 'where l.n >= i."from" and (i."to" is null or l.n <= i."to"))',
+    replace: 'where l.n >= i."from")',
+    killer: BACKFILL,
+  },
+  {
+    name: 'messages come after they have expired',
+    file: `${EVENTS}/read-past.ts`,
+    find: 'and (l.expires_at is null or l.expires_at > now())',
+    replace: '',
+    killer: BACKFILL,
+  },
+  {
+    name: 'the first conversation is left out after a break',
+    file: `${EVENTS}/backfill.ts`,
+    find: 'isIncluded: true',
+    replace: 'isIncluded: false',
+    killer: BACKFILL,
+  },
+  {
+    name: 'what a reader has had of one conversation is forgotten',
+    file: `${EVENTS}/backfill.ts`,
+    find: 'Math.max(convo.afterN, had.n)',
+    replace: 'convo.afterN',
+    killer: BACKFILL,
+  },
+  {
+    name: 'a break in the past skips the other conversations',
+    file: `${EVENTS}/backfill.ts`,
+    find: 'yield* round(since, target, place)',
+    replace: '',
+    killer: BACKFILL,
+  },
+  {
+    name: 'a row passes twice after a failure',
+    file: `${EVENTS}/tailer.ts`,
+    find: 'this.#page!.after = row',
+    replace: 'void row',
+    killer: TAILER,
+  },
+  {
+    name: 'a step that is not finished counts as finished',
+    file: `${EVENTS}/tailer.ts`,
+    find: 'if (rows.length === PAGE_ROWS) return',
+    replace: '',
+    killer: TAILER,
+  },
+  {
+    name: 'a cursor promises the rest of its transaction',
+    file: `${EVENTS}/tailer.ts`,
+    find: 'below(pos, this.#page!.until)',
+    replace: 'this.#page!.until',
+    killer: TAILER,
+  },
+  {
+    name: 'nothing is read that others commit',
+    file: `${EVENTS}/tailer.ts`,
+    find: 'if (!this.#page) await this.#sleep(POLL_MS)',
+    replace: 'if (!this.#page) await this.#sleep(undefined)',
+    killer: TAILER,
+  },
+  {
+    name: 'a reader does not follow into a conversation',
+    file: `${EVENTS}/hub.ts`,
+    find: "if (kind !== 'welcome') this.#eachOf(added,",
+    replace: "if (kind === 'created') this.#eachOf(added,",
+    killer: TAILER,
+  },
+  {
+    name: 'who is removed hears on',
+    file: `${EVENTS}/hub.ts`,
+    find: 'if (removed.length > 0) this.#passRemoval(row, toFrame)',
+    replace: '',
+    killer: TAILER,
+  },
+  {
+    name: 'a Welcome is told to all',
+    file: `${EVENTS}/row-events.ts`,
+    find: "return kind !== 'welcome' || added.includes(did)",
+    replace: 'return true',
+    killer: TAILER,
+  },
+  {
+    name: 'a stream of one conversation hears of others',
+    file: `${EVENTS}/hub.ts`,
+    find: 'if (only === undefined || only === convoId) then(subscriber)',
+    replace: 'then(subscriber)',
+    killer: TAILER,
+  },
+  {
+    name: 'an event is encoded for each reader',
+    file: `${EVENTS}/frame.ts`,
+    find: 'this.#encoded[`${form} ${scope}`] ??= ',
+    replace: 'this.#encoded[`${form} ${scope}`] = ',
+    killer: TAILER,
+  },
+  {
+    name: 'what was dropped while the past was read is lost',
+    file: `${EVENTS}/stream.ts`,
+    find: 'while (this.#held?.isTooMuch && !this.#isOver) {',
+    replace: 'while (false) {',
+    killer: STREAM,
+  },
+  {
+    name: 'a reader that does not read may have any amount waiting',
+    file: `${EVENTS}/stream.ts`,
+    find: "if (this.backlog > MAX_BACKLOG_BYTES) this.end('slow')",
+    replace: "if (this.backlog < 0) this.end('slow')",
+    killer: STREAM,
+  },
+  {
+    name: 'a slow reader is told a position that it has not reached',
+    file: `${EVENTS}/stream.ts`,
+    find: 'this.#held || this.backlog > 0 ? undefined : this.#options.tailer.snapshot',
+    replace: 'this.#held ? undefined : this.#options.tailer.snapshot',
+    killer: STREAM,
+  },
+  {
+    name: 'with the first event of a row all of it counts as had',
+    file: `${EVENTS}/stream.ts`,
+    find: 'const n = i === events.length - 1 ? row.n : row.n - 1',
+    replace: 'const n = row.n',
+    killer: test(`${EVENTS}/stream.test.ts`, 'a row with several events'),
+  },
+  {
+    name: 'a cursor says less than a reader has had, or more',
+    file: `${EVENTS}/stream-cursor.ts`,
+    find: '? below(snapshot.xip[MAX_XIP]!, snapshot) : snapshot',
+    replace: '? { xmax: snapshot.xmax, xip: snapshot.xip.slice(0, MAX_XIP) } : snapshot',
+    killer: CURSOR,
+  },
+  {
+    name: 'a cursor of another life of the database counts in this one',
+    file: `${EVENTS}/start-position.ts`,
+    find: 'if (cursor.tag === tag) return',
+    replace: 'if (cursor.tag) return',
+    killer: START,
+  },
+  {
+    name: 'the cursor of a stream of one conversation serves for all',
+    file: `${EVENTS}/start-position.ts`,
+    find: 'if (cursor.convoId !== undefined && cursor.convoId !== convoId) throw invalidCursor()',
+    replace: '',
+    killer: START,
+  },
+  {
+    name: 'a ticket is good until it expires',
+    file: 'packages/api/src/auth/tickets.ts',
+    find: 'delete from tickets\n',
+    replace: 'update tickets set did = did\n',
+    killer: TICKETS,
+  },
+  {
+    name: 'a ticket is good for any stream',
+    file: 'packages/api/src/auth/tickets.ts',
+    find: 'and convo_id is not distinct from ${convoId ?? null}::text',
+    replace: 'and (convo_id is not distinct from ${convoId ?? null}::text or true)',
+    killer: TICKETS,
+  },
+  {
+    name: 'a ticket is good for ever',
+    file: 'packages/api/src/auth/tickets.ts',
+    find: 'and expires_at > now()',
+    replace: '',
+    killer: TICKETS,
+  },
+]
