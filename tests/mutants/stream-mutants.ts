@@ -177,13 +177,6 @@ export const STREAM_MUTANTS: Mutant[] = [
     killer: STREAM,
   },
   {
-    name: 'a slow reader is told a position that it has not reached',
-    file: `${EVENTS}/stream.ts`,
-    find: 'this.#held || this.backlog > 0 ? undefined : this.#options.tailer.snapshot',
-    replace: 'this.#held ? undefined : this.#options.tailer.snapshot',
-    killer: STREAM,
-  },
-  {
     name: 'with the first event of a row all of it counts as had',
     file: `${EVENTS}/stream.ts`,
     find: 'const n = i === events.length - 1 ? row.n : row.n - 1',

@@ -122,7 +122,7 @@ async function readAll(
 ): Promise<{ rows: LogRow[]; snapshot: Snapshot }> {
   const rows: LogRow[] = []
   let until: Snapshot | undefined
-  for (let after: TailKey | undefined; ; after = rows.at(-1)) {
+  for (let after: TailKey | undefined; rows.length < 1000; after = rows.at(-1)) {
     const page = await log.tail(since, { limit, until, after })
     until ??= page.snapshot
     rows.push(...page.rows)
@@ -130,4 +130,5 @@ async function readAll(
     // Not of this snapshot: it must wait for the next.
     added.push(`cc ${await log.add('cc')}`)
   }
+  throw new Error('the pages have no end')
 }

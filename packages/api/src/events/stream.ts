@@ -146,8 +146,8 @@ export class Stream implements Subscriber {
 
   /** What a reader has had that has had everything up to here. */
   get cursor(): string {
-    // Live and flushed, it has had all that the tailer has passed; held up, no more than was sent.
-    const snapshot = this.#held || this.backlog > 0 ? undefined : this.#options.tailer.snapshot
+    // When live, all that the tailer's snapshot shows has been sent, whatever of the rest is dropped now.
+    const snapshot = this.#held ? undefined : this.#options.tailer.snapshot
     if (!snapshot && this.#cursor !== undefined) return this.#cursor
     const position = snapshot ? ({ since: { kind: 'snapshot', snapshot } } as const) : this.#start!
     return this.#options.cursorOf(position, this.reader.convoId)
