@@ -18,10 +18,10 @@ const MAX_SWEEP_MS = 1000
 /** Beyond the longest wait for an answer, a connection on which nothing moves has nobody at its end. */
 const STILLNESS_MS = 10_000
 /**
- * Some 30 KB each, streams included. Whoever comes when all are taken is turned away at once, which is better
+ * Beside those of streams, some 30 KB each. Whoever comes when all are taken is turned away at once, which is better
  * than to run out of the descriptors with which the database is reached.
  */
-const MAX_CONNECTIONS = 20_000
+const MAX_CONNECTIONS = 10_000
 /** Requests of one connection that wait behind another: behind a stream, which has no end, they would gather. */
 const MAX_WAITING_REQUESTS = 32
 
@@ -31,7 +31,7 @@ const connectionsOf = new WeakMap<Server, Set<Socket>>()
 export function listen(
   fetch: ReturnType<typeof createApp>['fetch'],
   config: Config,
-  upgrades?: Upgrades,
+  upgrades: Upgrades,
 ): Promise<Server> {
   const { host, port, requestTimeoutMs } = config.server
   const server = createServer(
@@ -43,15 +43,15 @@ export function listen(
       keepAliveTimeout: KEEP_ALIVE_MS,
       // Node's own answer to a request without a host has no body.
       requireHostHeader: false,
-      shouldUpgradeCallback: (request) => upgrades?.concerns(request) ?? false,
+      shouldUpgradeCallback: (request) => upgrades.concerns(request),
     },
     getRequestListener(fetch, { errorHandler: unusableRequest }),
   )
   server.timeout = requestTimeoutMs + STILLNESS_MS
-  server.maxConnections = MAX_CONNECTIONS
+  server.maxConnections = MAX_CONNECTIONS + config.server.maxStreams
   server.on('clientError', refuseBrokenRequest)
   server.on('request', limitWaitingRequests())
-  server.on('upgrade', (request, _socket, head) => upgrades?.accept(request, head))
+  server.on('upgrade', (request, _socket, head) => upgrades.accept(request, head))
   const connections = new Set<Socket>()
   connectionsOf.set(server, connections)
   server.on('connection', (socket) => {
@@ -68,7 +68,7 @@ export function listen(
 }
 
 /** Takes no new connection, lets requests end, and cuts what is left at the deadline. */
-export async function closeServer(server: Server, deadlineMs: number, upgrades?: Upgrades): Promise<void> {
+export async function closeServer(server: Server, deadlineMs: number, upgrades: Upgrades): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve))
   // A connection that was busy at the call above is idle when its answer is out.
   const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS)
@@ -76,7 +76,7 @@ export async function closeServer(server: Server, deadlineMs: number, upgrades?:
   for (const socket of connectionsOf.get(server) ?? []) if (socket.bytesRead === 0) socket.destroy()
   const cutAll = () => {
     server.closeAllConnections()
-    upgrades?.destroyAll()
+    upgrades.destroyAll()
   }
   const cut = setTimeout(cutAll, Math.max(0, deadlineMs - Date.now()))
   await closed

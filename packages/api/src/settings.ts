@@ -38,7 +38,7 @@ export const SETTINGS = {
     'Bytes of requests held at once; 503 above',
   ),
 
-  // Some 30 KB each, and as many connections; more than half of those would leave too few for requests.
+  // Some 30 KB and a connection each; a process has a bounded number of those.
   MAX_STREAMS: setting(integer(1, 100_000), 10_000, 'Open streams of events; 503 above'),
 
   DATABASE_URL: optional(

@@ -237,7 +237,9 @@ describe('an upgrade', () => {
 })
 
 function start(upgrades: Upgrades): Promise<Server> {
-  const config = { server: { host: '127.0.0.1', port: 0, requestTimeoutMs: 10_000 } } as Config
+  const config = {
+    server: { host: '127.0.0.1', port: 0, requestTimeoutMs: 10_000, maxStreams: 100 },
+  } as Config
   const fetch = async ({ url }: Request) =>
     url.endsWith('/never') ? new Promise<never>(() => {}) : new Response('ordinary')
   return listen(fetch, config, upgrades)

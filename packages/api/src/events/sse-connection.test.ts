@@ -7,6 +7,7 @@ import { Hono } from 'hono'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Config } from '../config.ts'
 import { closeServer, listen } from '../http-server.ts'
+import { Upgrades } from '../upgrades.ts'
 import { SseConnection } from './sse-connection.ts'
 
 const MIB = 2 ** 20
@@ -15,6 +16,12 @@ const FRAME = Buffer.from('id: 1\ndata: {"type":"infoEvent"}\n\n')
 const HEADERS = { 'Access-Control-Allow-Origin': '*', 'Cache-Control': 'max-age=1' }
 
 const until = (holds: () => void) => vi.waitFor(holds, { interval: 2, timeout: 10_000 })
+
+const NO_UPGRADES = new Upgrades({
+  open: () => Promise.reject(new Error('no WebSocket is expected here')),
+  onFault() {},
+  publicUrl: undefined,
+})
 
 describe('a stream of Server-Sent Events', () => {
   let server: Server
@@ -37,7 +44,7 @@ describe('a stream of Server-Sent Events', () => {
     })
     server = await start(app.fetch)
   })
-  afterAll(() => closeServer(server, 0))
+  afterAll(() => closeServer(server, 0, NO_UPGRADES))
   beforeEach(() => {
     clients = []
     streams = []
@@ -243,7 +250,7 @@ describe('a server that closes', () => {
     for (const client of clients) client.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n')
     await until(() => expect(streams).toHaveLength(2))
     const startedMs = Date.now()
-    const closed = closeServer(server, startedMs + 500)
+    const closed = closeServer(server, startedMs + 500, NO_UPGRADES)
     streams[0]!.end(FRAME)
     await closed
     expect(Date.now() - startedMs).toBeGreaterThan(400)
@@ -252,8 +259,8 @@ describe('a server that closes', () => {
 })
 
 function start(fetch: Hono<{ Bindings: HttpBindings }>['fetch']): Promise<Server> {
-  const config = { server: { host: '127.0.0.1', port: 0, requestTimeoutMs: 10_000 } }
-  return listen(fetch as Parameters<typeof listen>[0], config as Config)
+  const config = { server: { host: '127.0.0.1', port: 0, requestTimeoutMs: 10_000, maxStreams: 100 } }
+  return listen(fetch as Parameters<typeof listen>[0], config as Config, NO_UPGRADES)
 }
 
 function listenTo(client: Socket) {
