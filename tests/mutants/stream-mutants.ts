@@ -11,7 +11,8 @@ const CURSOR = test(`${EVENTS}/stream-cursor.test.ts`)
 const START = test(`${EVENTS}/start-position.test.ts`)
 const SNAPSHOT = test(`${EVENTS}/snapshot.test.ts`)
 const TICKETS = test('packages/api/src/auth/tickets.test.ts')
-const WRITE_UNITS = test('packages/shard-worker/src/store/write-units.test.ts', 'position above')
+const WRITE_UNITS = test('packages/shard-worker/src/store/write-units.test.ts', 'position above|is over')
+const OUTBOX = test(`${EVENTS}/outbox.test.ts`)
 
 /** What streams are told, to whom, and where they go on. */
 export const STREAM_MUTANTS: Mutant[] = [
@@ -28,6 +29,41 @@ export const STREAM_MUTANTS: Mutant[] = [
     find: 'and (c.incarnation <> ${incarnation} or c.pos <',
     replace: 'and (c.pos <',
     killer: WRITE_UNITS,
+  },
+  {
+    name: 'a process writes on after the database was restored',
+    file: 'packages/shard-worker/src/store/write-units.ts',
+    find: 'not exists (select from incarnations where incarnation > ${incarnation})',
+    replace: 'true',
+    killer: WRITE_UNITS,
+  },
+  {
+    name: 'an id counts as seen that may be given out again',
+    file: `${EVENTS}/read-tail.ts`,
+    find: 'below((newest ?? 0) + 1, shown)',
+    replace: 'newest ? shown : shown',
+    killer: TAIL,
+  },
+  {
+    name: 'a frame waits once for each reader',
+    file: `${EVENTS}/outbox.ts`,
+    find: 'if (readers === 0) this.#bytes += frame.length',
+    replace: 'this.#bytes += frame.length',
+    killer: OUTBOX,
+  },
+  {
+    name: 'the frame that is on its way counts as waiting',
+    file: `${EVENTS}/outbox.ts`,
+    find: 'this.#queuedBytes - this.#queue[0]!.length + this.#offset',
+    replace: 'this.#queuedBytes',
+    killer: OUTBOX,
+  },
+  {
+    name: 'a frame of any size is handed over at once',
+    file: `${EVENTS}/outbox.ts`,
+    find: 'if (bytes <= PIECE_BYTES) {',
+    replace: 'if (bytes > 0) {',
+    killer: OUTBOX,
   },
   {
     name: 'a row that is committed late is passed over',
@@ -67,8 +103,8 @@ export const STREAM_MUTANTS: Mutant[] = [
   {
     name: 'the past is not only that of a member',
     file: `${EVENTS}/read-past.ts`,
-    find: 'where l.n >= i."from" and (i."to" is null or l.n <= i."to"))',
-    replace: 'where l.n >= i."from")',
+    find: `and l.n <= coalesce(i."to", \${LAST})`,
+    replace: '',
     killer: BACKFILL,
   },
   {
@@ -102,29 +138,29 @@ export const STREAM_MUTANTS: Mutant[] = [
   {
     name: 'a row passes twice after a failure',
     file: `${EVENTS}/tailer.ts`,
-    find: 'this.#page!.after = row',
+    find: 'step.after = row',
     replace: 'void row',
     killer: TAILER,
   },
   {
     name: 'a step that is not finished counts as finished',
     file: `${EVENTS}/tailer.ts`,
-    find: 'if (rows.length === PAGE_ROWS) return',
+    find: 'if (rows.length === PAGE_ROWS || this.#isStopping) return',
     replace: '',
     killer: TAILER,
   },
   {
     name: 'a cursor promises the rest of its transaction',
     file: `${EVENTS}/tailer.ts`,
-    find: 'below(pos, this.#page!.until)',
-    replace: 'this.#page!.until',
+    find: 'below(pos, step.snapshot)',
+    replace: 'step.snapshot',
     killer: TAILER,
   },
   {
     name: 'nothing is read that others commit',
     file: `${EVENTS}/tailer.ts`,
-    find: 'if (!this.#page) await this.#sleep(POLL_MS)',
-    replace: 'if (!this.#page) await this.#sleep(undefined)',
+    find: 'if (!this.#step) await this.#sleep(POLL_MS)',
+    replace: 'if (!this.#step) await this.#sleep(undefined)',
     killer: TAILER,
   },
   {
@@ -172,8 +208,8 @@ export const STREAM_MUTANTS: Mutant[] = [
   {
     name: 'a reader that does not read may have any amount waiting',
     file: `${EVENTS}/stream.ts`,
-    find: "if (this.backlog > MAX_BACKLOG_BYTES) this.end('slow')",
-    replace: "if (this.backlog < 0) this.end('slow')",
+    find: "if (this.#connection!.waiting > MAX_WAITING_BYTES) this.end('slow')",
+    replace: "if (this.#connection!.waiting < 0) this.end('slow')",
     killer: STREAM,
   },
   {
@@ -193,8 +229,8 @@ export const STREAM_MUTANTS: Mutant[] = [
   {
     name: 'a cursor of another life of the database counts in this one',
     file: `${EVENTS}/start-position.ts`,
-    find: 'if (cursor.tag === tag) return',
-    replace: 'if (cursor.tag) return',
+    find: 'if (cursor.tag === tag) {',
+    replace: 'if (cursor.tag) {',
     killer: START,
   },
   {

@@ -1,8 +1,9 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import type { createApp } from './app.ts'
 import type { Config } from './config.ts'
+import { limitPipelining } from './pipelining.ts'
 import { answerRaw, currentResponse } from './raw-answer.ts'
 import type { Upgrades } from './upgrades.ts'
 
@@ -22,10 +23,9 @@ const STILLNESS_MS = 10_000
  * than to run out of the descriptors with which the database is reached.
  */
 const MAX_CONNECTIONS = 10_000
-/** Requests of one connection that wait behind another: behind a stream, which has no end, they would gather. */
-const MAX_WAITING_REQUESTS = 32
 
-const connectionsOf = new WeakMap<Server, Set<Socket>>()
+/** Those that no request has come on yet. */
+const unusedConnections = new WeakMap<Server, Set<Socket>>()
 
 /** Resolves when connections are taken; rejects when the address cannot be had. */
 export function listen(
@@ -50,14 +50,17 @@ export function listen(
   server.timeout = requestTimeoutMs + STILLNESS_MS
   server.maxConnections = MAX_CONNECTIONS + config.server.maxStreams
   server.on('clientError', refuseBrokenRequest)
-  server.on('request', limitWaitingRequests())
+  // Before the answer is begun, which may be a stream.
+  server.prependListener('request', limitPipelining)
   server.on('upgrade', (request, _socket, head) => upgrades.accept(request, head))
-  const connections = new Set<Socket>()
-  connectionsOf.set(server, connections)
+  const unused = new Set<Socket>()
+  unusedConnections.set(server, unused)
   server.on('connection', (socket) => {
-    connections.add(socket)
-    socket.once('close', () => connections.delete(socket))
+    unused.add(socket)
+    socket.once('close', () => unused.delete(socket))
   })
+  const use = ({ socket }: IncomingMessage) => unused.delete(socket)
+  server.on('request', use).on('upgrade', use)
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, () => {
@@ -73,7 +76,7 @@ export async function closeServer(server: Server, deadlineMs: number, upgrades: 
   // A connection that was busy at the call above is idle when its answer is out.
   const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS)
   // Browsers connect in advance; such a connection does not count as idle.
-  for (const socket of connectionsOf.get(server) ?? []) if (socket.bytesRead === 0) socket.destroy()
+  for (const socket of unusedConnections.get(server) ?? []) socket.destroy()
   const cutAll = () => {
     server.closeAllConnections()
     upgrades.destroyAll()
@@ -92,18 +95,6 @@ function unusableRequest(): Response {
 
 function errorBody(message: string): string {
   return JSON.stringify({ error: 'InvalidRequest', message })
-}
-
-function limitWaitingRequests(): (request: IncomingMessage, response: ServerResponse) => void {
-  const waiting = new WeakMap<Socket, number>()
-  return function countWaiting({ socket }, response) {
-    // Only the response whose turn it is has the socket.
-    if (response.socket) return
-    const count = (waiting.get(socket) ?? 0) + 1
-    waiting.set(socket, count)
-    if (count > MAX_WAITING_REQUESTS) socket.destroy()
-    response.once('close', () => waiting.set(socket, waiting.get(socket)! - 1))
-  }
 }
 
 const BROKEN_REQUESTS: Record<string, readonly [status: number, message: string]> = {

@@ -157,7 +157,7 @@ async function startOnDatabase(started: Started): Promise<Service> {
   const app = createApp({ context, health, version: VERSION, renderMetrics })
   const upgrades = new Upgrades(upgradeHandler(context))
   const server = await listen(app.fetch, config, upgrades).catch(async (error) => {
-    await Promise.all([executors.stop(Date.now()), streams.stop(), ephemerals.stop()])
+    await Promise.all([executors.stop(Date.now()), streams.close(), ephemerals.stop()])
     throw error
   })
   isListening = true
@@ -188,12 +188,12 @@ async function startOnDatabase(started: Started): Promise<Service> {
       isDraining = true
       log.info('Draining')
       const closed = closeServer(server, deadlineMs, upgrades)
-      await streams.stop()
+      streams.endAll()
       await Promise.all(jobs.map((job) => job.stop(deadlineMs)))
       // Whoever is not done by then must still be told so.
       await executors.stop(deadlineMs - LAST_ANSWERS * config.server.shutdownTimeoutMs)
       await closed
-      await Promise.all([ephemerals.stop(), pool.close()])
+      await Promise.all([streams.close(), ephemerals.stop(), pool.close()])
       await database.stop()
       log.info('Stopped')
     },

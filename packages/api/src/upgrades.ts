@@ -61,8 +61,10 @@ export class Upgrades {
   }
 
   /** Whether the request wants what there is; every other with an Upgrade header is answered like one without. */
-  concerns({ method, url = '', headers }: IncomingMessage): boolean {
-    return method === 'GET' && url.split('?', 1)[0] === PATH && headers.upgrade?.toLowerCase() === 'websocket'
+  concerns({ method, url = '', headers, httpVersion }: IncomingMessage): boolean {
+    const isStream = method === 'GET' && url.split('?', 1)[0] === PATH
+    // HTTP/1.0 knows no upgrades (RFC 9110, 7.8).
+    return isStream && httpVersion === '1.1' && headers.upgrade?.toLowerCase() === 'websocket'
   }
 
   /** @param head what came after the request */

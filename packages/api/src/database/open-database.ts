@@ -7,8 +7,8 @@ import { runningDatabaseUrl } from './running-database.ts'
 
 /** A shard's two writers, its reader, and two for commands that wait for a row. */
 const CONNECTIONS_PER_SHARD = 5
-/** One that reads the log, two for what is not kept: to send and to hear it. */
-const STREAM_CONNECTIONS = 3
+/** One that reads what is new, three for the past, two for what is not kept: to send and to hear it. */
+const STREAM_CONNECTIONS = 6
 /** Migrations, command-line tools, and those that PostgreSQL keeps for the superuser. */
 const FURTHER_CONNECTIONS = 20
 const POSTGRES_DEFAULT_CONNECTIONS = 100

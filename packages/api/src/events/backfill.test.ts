@@ -3,7 +3,6 @@ import { Random } from '../../../../tests/engine/random.ts'
 import { backfill } from './backfill.ts'
 import { INCARNATION, LogFixture } from './log.fixture.ts'
 import type { Reader } from './read-memberships.ts'
-import { readSnapshot } from './read-tail.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { StreamPosition } from './stream-cursor.ts'
 
@@ -26,9 +25,9 @@ async function read(reader: Reader, position: StreamPosition, until: Snapshot): 
     incarnation: INCARNATION,
     query: <T>(run: (sql: typeof log.sql) => Promise<T>) => run(log.sql),
   }
-  for await (const { since, target, rows } of backfill(options, position, until)) {
+  for await (const { round, rows } of backfill(options, position, until)) {
     for (const { convoId, n, seq } of rows) {
-      had.push({ name: `${convoId} ${n}`, position: { since, target, place: { convoId, n, seq } } })
+      had.push({ name: `${convoId} ${n}`, position: { ...round, place: { convoId, n, seq } } })
     }
   }
   return had
@@ -37,7 +36,7 @@ async function read(reader: Reader, position: StreamPosition, until: Snapshot): 
 const names = (had: Had[]) => had.map(({ name }) => name)
 const from = (first: number, last: number, convoId: string) =>
   Array.from({ length: last - first + 1 }, (_, i) => `${convoId} ${first + i}`)
-const START: StreamPosition = { since: { kind: 'start' } }
+const START: StreamPosition = { since: { kind: 'start' }, atMs: 0 }
 
 describe('the past of a reader', () => {
   it('is what happened while it was a member, in order, in each conversation', async () => {
@@ -52,7 +51,7 @@ describe('the past of a reader', () => {
     }
     await log.add('c2', { kind: 'commit', added: [reader.did] })
     await log.add('c2')
-    const now = await readSnapshot(log.sql)
+    const now = await log.now()
     const had = await read(reader, START, now)
     expect(names(had)).toEqual([...from(3, 5, 'c1'), ...from(3, 5, 'c2'), ...from(7, 8, 'c2')])
     expect(names(await read({ ...reader, convoId: 'c1' }, START, now))).toEqual(from(3, 5, 'c1'))
@@ -62,7 +61,7 @@ describe('the past of a reader', () => {
   it('ends where the snapshot does', async () => {
     const reader = { did: 'did:plc:dan' }
     await log.add('d1', { kind: 'created', added: [reader.did] })
-    const now = await readSnapshot(log.sql)
+    const now = await log.now()
     await log.add('d1')
     await log.add('d2', { kind: 'created', added: [reader.did] })
     expect(names(await read(reader, START, now))).toEqual(['d1 1'])
@@ -73,7 +72,7 @@ describe('the past of a reader', () => {
     await log.add('e1', { kind: 'created', added: [reader.did] })
     await log.add('e1', { expiresAt: new Date(Date.now() - 1000) })
     await log.add('e1', { expiresAt: new Date(Date.now() + 100_000) })
-    expect(names(await read(reader, START, await readSnapshot(log.sql)))).toEqual(['e1 1', 'e1 3'])
+    expect(names(await read(reader, START, await log.now()))).toEqual(['e1 1', 'e1 3'])
   })
 
   it('comes in pages that many conversations, many rows and large rows may exceed', async () => {
@@ -87,7 +86,7 @@ describe('the past of a reader', () => {
       for (let n = 0; n < 2; n++) await log.add(`f${i}`, { bytes: Buffer.alloc(size) })
       expected.push(...from(1, rows + 3, `f${i}`))
     }
-    const now = await readSnapshot(log.sql)
+    const now = await log.now()
     const had = await read(reader, START, now)
     expect(names(had)).toEqual(expected)
     // Broken off anywhere, it goes on behind.
@@ -105,9 +104,13 @@ describe('the past of a reader', () => {
     >`select clock_timestamp() + interval '2 milliseconds' as now`
     await new Promise((resolve) => setTimeout(resolve, 20))
     await log.add('g1')
-    const until = await readSnapshot(log.sql)
-    expect(names(await read(reader, { since: { kind: 'time', ms: now.getTime() } }, until))).toEqual(['g1 3'])
-    expect(names(await read(reader, { since: { kind: 'time', ms: 0 } }, until))).toEqual(from(1, 3, 'g1'))
+    const until = await log.now()
+    expect(names(await read(reader, { since: { kind: 'time', ms: now.getTime() }, atMs: 0 }, until))).toEqual(
+      ['g1 3'],
+    )
+    expect(names(await read(reader, { since: { kind: 'time', ms: 0 }, atMs: 0 }, until))).toEqual(
+      from(1, 3, 'g1'),
+    )
   })
 
   it.each([1, 2, 3, 4, 5, 6])(
@@ -121,11 +124,11 @@ describe('the past of a reader', () => {
       let position = START
       const seen: string[] = []
       const reconnect = async () => {
-        const until = await readSnapshot(log.sql)
+        const until = await log.now()
         const had = await read(reader, position, until)
         const kept = random.chance(0.6) ? had.slice(0, random.int(had.length + 1)) : had
         seen.push(...names(kept))
-        if (kept.length === had.length) position = { since: { kind: 'snapshot', snapshot: until } }
+        if (kept.length === had.length) position = { since: { kind: 'snapshot', snapshot: until }, atMs: 0 }
         else if (kept.length > 0) position = kept.at(-1)!.position
       }
       for (let step = 0; step < 150; step++) {
@@ -139,7 +142,7 @@ describe('the past of a reader', () => {
           expected.get(convoId)!.push(`${convoId} ${await log.add(convoId, {}, by)}`)
       }
       for (let i = 0; i < CONNECTIONS; i++) if (log.isOpen(i)) await log.commit(i)
-      const until = await readSnapshot(log.sql)
+      const until = await log.now()
       seen.push(...names(await read(reader, position, until)))
       for (const convoId of convos) {
         expect(seen.filter((name) => name.startsWith(`${convoId} `))).toEqual(expected.get(convoId))

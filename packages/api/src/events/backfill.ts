@@ -13,7 +13,7 @@ export type BackfillOptions = {
 }
 
 /** Rows, and the round that they belong to: with a row as its place, it is what a reader of the row has had. */
-export type PastPage = { since: Since; target: Snapshot; rows: LogRow[] }
+export type PastPage = { round: Omit<StreamPosition, 'place'>; rows: LogRow[] }
 
 /**
  * Reads what a reader has not had, up to a snapshot, page by page, conversation by conversation in the order of their
@@ -21,7 +21,7 @@ export type PastPage = { since: Since; target: Snapshot; rows: LogRow[] }
  */
 export async function* backfill(
   { reader, incarnation, query }: BackfillOptions,
-  { since, place, target }: StreamPosition,
+  { since, atMs, place, target }: StreamPosition,
   until: Snapshot,
 ): AsyncGenerator<PastPage> {
   if (target && place) {
@@ -41,7 +41,7 @@ export async function* backfill(
       let convos = found.map((convo) => startedAt(convo, had))
       while (convos.length > 0) {
         const page = await query((sql) => readPast(sql, incarnation, convos, until))
-        if (page.rows.length > 0) yield { since, target: until, rows: page.rows }
+        if (page.rows.length > 0) yield { round: { since, atMs, target: until }, rows: page.rows }
         convos = page.more ? remaining(convos, page.rows.at(-1)!) : []
       }
       first = { convoId: found.at(-1)!.convoId, isIncluded: false }

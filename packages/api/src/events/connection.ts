@@ -8,6 +8,8 @@ export type Connection = {
   readonly form: Form
   /** Bytes that were handed over and have not left this process yet. */
   readonly backlog: number
+  /** Of these, those of frames that have not begun to leave. */
+  readonly waiting: number
   /** Sends encoded frames, in one go. After the end it does nothing. */
   send(frames: readonly Buffer[]): void
   /** Calls back once, when the backlog is gone or the connection is. */
@@ -18,6 +20,8 @@ export type Connection = {
    * @param last tells why, encoded for this form
    */
   end(last?: Buffer): void
+  /** Cuts the connection off at once. */
+  cut(): void
   /** Calls back once, when the connection is gone, whoever ended it. */
   onClose(then: () => void): void
 }

@@ -3,7 +3,7 @@ import { openPool, type Pool, type Sql } from '@catbird/shared/sql'
 import postgres from 'postgres'
 import { createTestDatabase, type TestDatabase } from '../../../../tests/support/postgres.ts'
 import type { LogRow } from './log-row.ts'
-import { readTail } from './read-tail.ts'
+import { readSnapshot, readTail } from './read-tail.ts'
 import type { Snapshot } from './snapshot.ts'
 
 export const INCARNATION = 1
@@ -90,6 +90,11 @@ export class LogFixture {
   async commit(i: number): Promise<void> {
     await this.#open.get(i)!.commit()
     this.#open.delete(i)
+  }
+
+  /** What is shown now. */
+  async now(): Promise<Snapshot> {
+    return (await readSnapshot(this.sql, INCARNATION)).snapshot
   }
 
   tail(since: Snapshot, more: Partial<Parameters<typeof readTail>[1]> = {}) {

@@ -11,10 +11,12 @@ export type PastConvo = { convoId: string; intervals: { from: number; to: number
 const GROUP = 20
 const PAGE_ROWS = 200
 const PAGE_BYTES = 2 ** 20
+/** Beyond all rows. */
+const LAST = Number.MAX_SAFE_INTEGER
 
 /**
  * The next conversations of a reader, in the order of their ids, that have something newer than `since`; `afterN` is the
- * last row that is not.
+ * row after which the reader may have something to get.
  *
  * @param from the first that is looked at, itself included or not
  */
@@ -29,16 +31,19 @@ export async function readPastConvos(
   const beyond = from ? sql`and m.convo_id ${from.isIncluded ? sql`>=` : sql`>`} ${from.convoId}` : sql``
   return sql<PastConvo[]>`
     with mine as (
-      select m.convo_id,
+      select m.convo_id, min(m.joined_n) as first,
+        case when count(*) = count(m.left_n) then max(m.left_n) else ${LAST} end as last,
         json_agg(json_build_object('from', m.joined_n, 'to', m.left_n) order by m.joined_n) as intervals
       from members m join conversations c using (convo_id)
       where m.did = ${did} ${only} ${beyond} and ${hasNews(sql, incarnation, since)}
       group by m.convo_id order by m.convo_id limit ${GROUP}
     )
     select convo_id as "convoId", intervals,
-      coalesce((
-        select l.n from log l where l.convo_id = mine.convo_id and ${wasHad(sql, incarnation, since)}
-        order by l.n desc limit 1), 0)::float8 as "afterN"
+      greatest(first - 1, (
+        select l.n from log l
+        where l.convo_id = mine.convo_id and l.n between first and last
+          and ${wasHad(sql, incarnation, since)}
+        order by l.n desc limit 1))::float8 as "afterN"
     from mine order by convo_id`
 }
 
@@ -63,14 +68,15 @@ export async function readPast(
         as w(convo_id text, after_n bigint, intervals json)
     ),
     found as (
-      select w.convo_id, l.n, l.size from wanted w cross join lateral (
+      select w.convo_id, l.n, l.size
+      from wanted w
+      cross join lateral json_to_recordset(w.intervals) as i("from" bigint, "to" bigint)
+      cross join lateral (
         select l.n, coalesce(octet_length(l.bytes), 0) as size from log l
-        where l.convo_id = w.convo_id and l.n > w.after_n
+        where l.convo_id = w.convo_id
+          and l.n > greatest(w.after_n, i."from" - 1) and l.n <= coalesce(i."to", ${LAST})
           and (l.incarnation <> ${incarnation} or ${isShown(sql, 'l.pos', until)})
           and (l.expires_at is null or l.expires_at > now())
-          and exists (
-            select from json_to_recordset(w.intervals) as i("from" bigint, "to" bigint)
-            where l.n >= i."from" and (i."to" is null or l.n <= i."to"))
         order by l.n limit ${PAGE_ROWS + 1}
       ) l
       order by w.convo_id, l.n limit ${PAGE_ROWS + 1}

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Random } from '../../../../tests/engine/random.ts'
-import { LogFixture } from './log.fixture.ts'
+import { INCARNATION, LogFixture } from './log.fixture.ts'
 import type { LogRow } from './log-row.ts'
 import { readBytes, readSnapshot, type TailKey } from './read-tail.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -17,7 +17,7 @@ const names = (rows: readonly LogRow[]) => rows.map(({ convoId, n }) => `${convo
 
 describe('reading the tail of the log', () => {
   it('finds what a later snapshot shows, with all that an event needs', async () => {
-    const since = await readSnapshot(log.sql)
+    const since = await log.now()
     await log.add('a0', { kind: 'created', added: ['did:plc:alice'] })
     await log.add('a0', { kind: 'commit', added: ['did:plc:bob'] })
     await log.add('a0', { kind: 'welcome', added: ['did:plc:bob'] })
@@ -42,7 +42,7 @@ describe('reading the tail of the log', () => {
   })
 
   it('leaves bytes that are many for when somebody wants them', async () => {
-    const since = await readSnapshot(log.sql)
+    const since = await log.now()
     const large = Buffer.alloc(100_000, 7)
     await log.add('a1', { bytes: large })
     const { rows } = await log.tail(since)
@@ -51,7 +51,7 @@ describe('reading the tail of the log', () => {
   })
 
   it('finds a row that is committed long after later ones, once', async () => {
-    const since = await readSnapshot(log.sql)
+    const since = await log.now()
     await log.begin(0)
     await log.add('a2', {}, 0)
     await log.add('a3')
@@ -68,7 +68,7 @@ describe('reading the tail of the log', () => {
 
   it('reads nothing twice while a transaction stays open that never ends', async () => {
     await log.begin(0)
-    let since = await readSnapshot(log.sql)
+    let since = await log.now()
     for (let i = 1; i <= 5; i++) {
       const n = await log.add('a4')
       const { rows, snapshot } = await log.tail(since)
@@ -79,6 +79,19 @@ describe('reading the tail of the log', () => {
     expect((await log.tail(since)).rows).toEqual([])
   })
 
+  it('says of no id above all rows that it has been seen: after a crash it may be given out again', async () => {
+    await log.add('a5')
+    const [{ pos }] = await log.sql<[{ pos: number }]>`select max(pos)::float8 as pos from log`
+    for (let i = 0; i < 3; i++) {
+      await log.begin(0)
+      await log.commit(0)
+    }
+    const { snapshot, nextId } = await readSnapshot(log.sql, INCARNATION)
+    expect(snapshot.xmax).toBe(pos + 1)
+    expect(nextId).toBeGreaterThan(pos + 3)
+    expect((await log.tail(snapshot)).snapshot.xmax).toBe(pos + 1)
+  })
+
   it.each([1, 2, 3, 4, 5, 6])(
     'finds every row once and a conversation in order, whoever commits when, seed %i',
     async (seed) => {
@@ -86,7 +99,7 @@ describe('reading the tail of the log', () => {
       const convos = Array.from({ length: 4 }, (_, i) => `b${seed}${i}`)
       const added: string[] = []
       const seen: LogRow[] = []
-      let since = await readSnapshot(log.sql)
+      let since = await log.now()
       const poll = async () => {
         const page = await readAll(since, 1 + random.int(4), added)
         seen.push(...page.rows)

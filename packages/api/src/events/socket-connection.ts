@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { encode } from '@atproto/lex-cbor'
 import type { WebSocket } from 'ws'
 import type { Connection } from './connection.ts'
-import { LAST_READING_MS, StreamSocket } from './stream-socket.ts'
+import { LAST_READING_MS, Outbox } from './outbox.ts'
 
 /** What the `WebSocketServer` must be told for these connections. */
 export const WEB_SOCKET_OPTIONS = {
@@ -24,15 +24,14 @@ const ERROR_HEADER = encode({ op: -1 })
 export class SocketConnection implements Connection {
   readonly form = 'cbor'
   readonly #webSocket: WebSocket
-  readonly #socket: StreamSocket
-  readonly #write: (frame: Buffer) => void
+  readonly #outbox: Outbox
   #hasAnswered = true
 
   /** @param socket the one below the WebSocket */
   constructor(webSocket: WebSocket, socket: Socket) {
     this.#webSocket = webSocket
-    this.#socket = new StreamSocket(socket)
-    this.#write = (frame) => webSocket.send(frame)
+    // Pieces of a large frame are fragments of one message.
+    this.#outbox = new Outbox(socket, (piece, isLast) => webSocket.send(piece, { binary: true, fin: isLast }))
     webSocket.on('pong', () => {
       this.#hasAnswered = true
     })
@@ -41,36 +40,48 @@ export class SocketConnection implements Connection {
   }
 
   get backlog(): number {
-    return this.#socket.backlog
+    return this.#outbox.backlog
+  }
+
+  get waiting(): number {
+    return this.#outbox.waiting
   }
 
   send(frames: readonly Buffer[]): void {
-    this.#socket.send(frames, this.#write)
+    if (this.#isOpen) this.#outbox.send(frames)
   }
 
   whenDrained(then: () => void): void {
-    this.#socket.whenDrained(then)
+    this.#outbox.whenDrained(then)
   }
 
   end(last?: Buffer): void {
     if (!this.#isOpen) return
-    if (last) this.send([last])
-    this.#webSocket.close(last && isError(last) ? POLICY_VIOLATION : GOING_AWAY)
+    const code = last && isError(last) ? POLICY_VIOLATION : GOING_AWAY
+    this.#outbox.end(last, () => this.#webSocket.close(code))
+  }
+
+  cut(): void {
+    this.#outbox.cut()
   }
 
   onClose(then: () => void): void {
-    this.#socket.onClose(then)
+    this.#outbox.onClose(then)
   }
 
-  /** Asks for a sign of life; ends the connection when none has come since the last time. */
+  /**
+   * Asks for a sign of life; ends the connection when none has come since the last time. While something waits, no answer
+   * could come in time, and the hub looks after those who do not read.
+   */
   ping(): void {
+    if (this.backlog > 0) return
     if (!this.#hasAnswered) this.#webSocket.terminate()
     this.#hasAnswered = false
     if (this.#isOpen) this.#webSocket.ping()
   }
 
   get #isOpen(): boolean {
-    return this.#socket.isOpen && this.#webSocket.readyState === this.#webSocket.OPEN
+    return this.#outbox.isOpen && this.#webSocket.readyState === this.#webSocket.OPEN
   }
 }
 

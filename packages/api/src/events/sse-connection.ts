@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
+import { takeConnection } from '../pipelining.ts'
 import type { Connection } from './connection.ts'
-import { StreamSocket } from './stream-socket.ts'
+import { Outbox } from './outbox.ts'
 
 /**
  * A stream of Server-Sent Events. Once begun it writes past the response, to its socket, and the body ends with the
@@ -10,14 +11,12 @@ import { StreamSocket } from './stream-socket.ts'
 export class SseConnection implements Connection {
   readonly form = 'sse'
   readonly #response: ServerResponse
-  readonly #socket: StreamSocket
-  readonly #write: (frame: Buffer) => void
+  readonly #outbox: Outbox
 
   constructor(response: ServerResponse) {
     const { socket } = response.req
     this.#response = response
-    this.#socket = new StreamSocket(socket)
-    this.#write = (frame) => socket.write(frame)
+    this.#outbox = new Outbox(socket, (piece) => socket.write(piece))
   }
 
   /**
@@ -29,7 +28,7 @@ export class SseConnection implements Connection {
     const response = this.#response
     const { socket } = response.req
     // Without a socket of its own it waits behind the answer to an earlier request, which events would overtake.
-    if (!response.socket) socket.destroy()
+    if (!response.socket || !takeConnection(socket)) socket.destroy()
     // Silence is the hub's to judge, which sends heartbeats.
     socket.setTimeout(0)
     socket.setNoDelay(true)
@@ -47,22 +46,30 @@ export class SseConnection implements Connection {
   }
 
   get backlog(): number {
-    return this.#socket.backlog
+    return this.#outbox.backlog
+  }
+
+  get waiting(): number {
+    return this.#outbox.waiting
   }
 
   send(frames: readonly Buffer[]): void {
-    this.#socket.send(frames, this.#write)
+    this.#outbox.send(frames)
   }
 
   whenDrained(then: () => void): void {
-    this.#socket.whenDrained(then)
+    this.#outbox.whenDrained(then)
   }
 
   end(last?: Buffer): void {
-    this.#socket.end(last)
+    this.#outbox.end(last, () => this.#response.req.socket.end())
+  }
+
+  cut(): void {
+    this.#outbox.cut()
   }
 
   onClose(then: () => void): void {
-    this.#socket.onClose(then)
+    this.#outbox.onClose(then)
   }
 }

@@ -14,13 +14,13 @@ describe('a stream begins', () => {
   it('now without a cursor, and with 0 at the start', () => {
     expect(start(undefined)).toEqual({ position: undefined, isOutdated: false })
     expect(start('')).toEqual({ position: undefined, isOutdated: false })
-    expect(start('0')).toEqual({ position: { since: { kind: 'start' } }, isOutdated: false })
+    expect(start('0')).toEqual({ position: { since: { kind: 'start' }, atMs: 0 }, isOutdated: false })
   })
 
   it('where its cursor says, of a part or of the same stream', () => {
-    expect(start(cursor())).toEqual({ position: { since }, isOutdated: false })
-    expect(start(cursor(), 'ab')).toEqual({ position: { since }, isOutdated: false })
-    expect(start(cursor({ convoId: 'ab' }), 'ab')).toEqual({ position: { since }, isOutdated: false })
+    expect(start(cursor())).toEqual({ position: { since, atMs }, isOutdated: false })
+    expect(start(cursor(), 'ab')).toEqual({ position: { since, atMs }, isOutdated: false })
+    expect(start(cursor({ convoId: 'ab' }), 'ab')).toEqual({ position: { since, atMs }, isOutdated: false })
   })
 
   it('nowhere with the cursor of a stream that had less', () => {
@@ -30,7 +30,7 @@ describe('a stream begins', () => {
 
   it('five minutes before a cursor of another life of the database, which it says', () => {
     expect(start(cursor({ tag: 'ffffffffffff' }))).toEqual({
-      position: { since: { kind: 'time', ms: atMs - 5 * MINUTE_MS } },
+      position: { since: { kind: 'time', ms: atMs - 5 * MINUTE_MS }, atMs: atMs - 5 * MINUTE_MS },
       isOutdated: true,
     })
   })
@@ -40,12 +40,18 @@ describe('a stream begins', () => {
     expect(start(cursor(), undefined, atMs + 1).isOutdated).toBe(true)
   })
 
+  it('as far back as a cursor goes that has no time', () => {
+    const early = cursor({ tag: 'ffffffffffff', since: { kind: 'start' }, atMs: 0 })
+    expect(start(early).position).toEqual({ since: { kind: 'time', ms: 0 }, atMs: 0 })
+    expect(start(cursor({ since: { kind: 'start' }, atMs: 0 }), undefined, atMs).isOutdated).toBe(false)
+  })
+
   it('not in the future', () => {
-    const now = { xmax: 100, xip: [] }
-    expect(isFuture({ since }, now)).toBe(false)
-    expect(isFuture({ since }, { ...now, xmax: 99 })).toBe(true)
-    expect(isFuture({ since: { kind: 'start' } }, now)).toBe(false)
+    const shown = { since, atMs }
+    expect(isFuture(shown, 100)).toBe(false)
+    expect(isFuture(shown, 99)).toBe(true)
+    expect(isFuture({ since: { kind: 'start' }, atMs: 0 }, 1)).toBe(false)
     const place = { convoId: 'ab', n: 1, seq: 1 }
-    expect(isFuture({ since, place, target: { xmax: 101, xip: [] } }, now)).toBe(true)
+    expect(isFuture({ ...shown, place, target: { xmax: 101, xip: [] } }, 100)).toBe(true)
   })
 })

@@ -1,6 +1,5 @@
 import type { Incarnation } from '../database/incarnation.ts'
 import { invalidCursor } from '../queries/cursor.ts'
-import type { Snapshot } from './snapshot.ts'
 import { readStreamCursor, type StreamPosition } from './stream-cursor.ts'
 
 /** Where a stream begins. */
@@ -27,17 +26,20 @@ export function startPosition(
   oldestKeptMs: number,
 ): StreamStart {
   if (text === undefined || text === '') return { position: undefined, isOutdated: false }
-  if (text === '0') return { position: { since: { kind: 'start' } }, isOutdated: false }
+  if (text === '0') return { position: { since: { kind: 'start' }, atMs: 0 }, isOutdated: false }
   const cursor = readStreamCursor(text)
   if (cursor.convoId !== undefined && cursor.convoId !== convoId) throw invalidCursor()
   const { since, place, target, atMs } = cursor
-  if (cursor.tag === tag) return { position: { since, place, target }, isOutdated: atMs < oldestKeptMs }
-  return { position: { since: { kind: 'time', ms: atMs - REPLAY_MS } }, isOutdated: true }
+  if (cursor.tag === tag) {
+    const isOutdated = since.kind === 'snapshot' && atMs < oldestKeptMs
+    return { position: { since, atMs, place, target }, isOutdated }
+  }
+  const fromMs = Math.max(0, atMs - REPLAY_MS)
+  return { position: { since: { kind: 'time', ms: fromMs }, atMs: fromMs }, isOutdated: true }
 }
 
-/** Whether a position names transactions that were not begun yet: this database has not given it. */
-export function isFuture(position: StreamPosition, now: Snapshot): boolean {
-  const { since, target } = position
+/** Whether a position names transactions that have not begun yet: this database has not given it. */
+export function isFuture({ since, target }: StreamPosition, nextId: number): boolean {
   const shown = [since.kind === 'snapshot' ? since.snapshot : undefined, target]
-  return shown.some((snapshot) => snapshot !== undefined && snapshot.xmax > now.xmax)
+  return shown.some((snapshot) => snapshot !== undefined && snapshot.xmax > nextId)
 }

@@ -75,6 +75,10 @@ describe('cursors of streams', () => {
       `s:${tag}:0::x5:ab:1:x`,
       `s:${tag}:0::x5:ab:1:1:5`,
       `m:${tag}:0::x5`,
+      `s:${tag}:zzzzzzzzz::x5`,
+      `s:${tag}:0::tzzzzzzzzz`,
+      `s:${tag}:0:xyz:x5`,
+      `s:${tag}:0::x5:a\0b:1:1`,
     ]) {
       expect([text, refusalOf(encode(text))]).toEqual([text, 'InvalidCursor'])
     }

@@ -15,19 +15,26 @@ export type Place = { convoId: string; n: number; seq: number }
  * to its row `n`. While the past is being sent, conversation by conversation in the order of their ids, `target` is
  * what all those before `place` have been sent up to.
  */
-export type StreamPosition = { since: Since; place?: Place; target?: Snapshot }
+export type StreamPosition = {
+  since: Since
+  /** When `since` was all that there was, Unix ms: everything older has been had. 0 at the start. */
+  atMs: number
+  place?: Place
+  target?: Snapshot
+}
 
 export type StreamCursor = StreamPosition & {
   /** Of the database's life in which the positions are valid. */
   tag: string
-  /** Unix ms. */
-  atMs: number
   /** The conversation that the stream is of; undefined when it is of all the reader's. */
   convoId: string | undefined
 }
 
 /** Transactions that were running are few: the connections of the servers. Of more, a cursor says less than it could. */
 const MAX_XIP = 24
+const CONVO_ID = /^[0-9a-f]{0,128}$/
+/** The year 5138: later ones are no times. */
+const MAX_TIME_MS = 1e14
 
 export function writeStreamCursor({ tag, atMs, convoId, since, place, target }: StreamCursor): string {
   const own = place && place.convoId !== convoId ? place.convoId : ''
@@ -51,7 +58,8 @@ export function isStreamCursor(text: string): boolean {
 export function readStreamCursor(text: string): StreamCursor {
   const [kind, tag, at, convoId, since, own, n, seq, target] = decodeCursor(text)
   if (kind !== 's' || !/^[0-9a-f]{12}$/.test(tag ?? '')) throw invalidCursor()
-  const cursor = { tag: tag!, atMs: number36(at), convoId: convoId || undefined, since: readSince(since) }
+  if (!CONVO_ID.test(convoId ?? '') || !CONVO_ID.test(own ?? '')) throw invalidCursor()
+  const cursor = { tag: tag!, atMs: timeOf(at), convoId: convoId || undefined, since: readSince(since) }
   if (own === undefined) return cursor
   const place = { convoId: own || convoId!, n: integerOf(n), seq: integerOf(seq) }
   if (!place.convoId) throw invalidCursor()
@@ -65,7 +73,7 @@ function writeSince(since: Since): string {
 
 function readSince(text = ''): Since {
   if (text === '0') return { kind: 'start' }
-  if (text.startsWith('t')) return { kind: 'time', ms: number36(text.slice(1)) }
+  if (text.startsWith('t')) return { kind: 'time', ms: timeOf(text.slice(1)) }
   return { kind: 'snapshot', snapshot: readSnapshot(text) }
 }
 
@@ -88,4 +96,10 @@ function number36(text = ''): number {
   const value = /^[0-9a-z]{1,11}$/.test(text) ? Number.parseInt(text, 36) : Number.NaN
   if (!Number.isSafeInteger(value)) throw invalidCursor()
   return value
+}
+
+function timeOf(text: string | undefined): number {
+  const ms = number36(text)
+  if (ms > MAX_TIME_MS) throw invalidCursor()
+  return ms
 }

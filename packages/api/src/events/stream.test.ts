@@ -12,7 +12,7 @@ import { Tailer } from './tailer.ts'
 const ALICE = 'did:plc:alice'
 const TAG = '0123456789ab'
 const MIB = 2 ** 20
-const START: StreamPosition = { since: { kind: 'start' } }
+const START: StreamPosition = { since: { kind: 'start' }, atMs: 0 }
 
 let log: LogFixture
 let pool: RenewablePool
@@ -34,7 +34,7 @@ afterEach(async () => {
 })
 
 const cursorOf = (position: StreamPosition, convoId: string | undefined) =>
-  writeStreamCursor({ ...position, tag: TAG, atMs: 0, convoId })
+  writeStreamCursor({ ...position, tag: TAG, convoId })
 
 /** A connection whose peer reads when it is told to. */
 class FakeConnection implements Connection {
@@ -64,6 +64,14 @@ class FakeConnection implements Connection {
   end(last?: Buffer): void {
     if (last) this.send([last])
     this.isEnded = true
+  }
+
+  get waiting(): number {
+    return this.backlog
+  }
+
+  cut(): void {
+    this.close()
   }
 
   onClose(then: () => void): void {

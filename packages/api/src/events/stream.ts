@@ -7,15 +7,14 @@ import type { Subscriber } from './hub.ts'
 import type { LogRow } from './log-row.ts'
 import type { Reader } from './read-memberships.ts'
 import { eventsOf, isFor } from './row-events.ts'
-import type { Snapshot } from './snapshot.ts'
 import type { StreamPosition } from './stream-cursor.ts'
 import type { Info, StreamEvent } from './stream-event.ts'
-import type { Tailer } from './tailer.ts'
+import type { Attached, Tailer } from './tailer.ts'
 
 export type StreamOptions = {
   reader: Reader
   incarnation: number
-  tailer: Pick<Tailer, 'attach' | 'detach' | 'snapshot'>
+  tailer: Pick<Tailer, 'attach' | 'detach' | 'position'>
   query: <T>(run: (sql: Pool) => Promise<T>) => Promise<T>
   cursorOf: (position: StreamPosition, convoId: string | undefined) => string
   onSent: (events: number) => void
@@ -24,8 +23,10 @@ export type StreamOptions = {
   onFault: (fault: unknown) => void
 }
 
-/** What may wait for a reader: of live events before it is closed as slow, and beside the past that it still reads. */
-const MAX_BACKLOG_BYTES = 2 ** 20
+/** What may wait for a reader, behind the event that is on its way, before it is closed as slow. */
+const MAX_WAITING_BYTES = 2 ** 20
+/** What is held of the present for a reader that still reads the past. */
+const MAX_HELD_BYTES = 256 * 1024
 /** While it reads the past, more is read when no more than this waits. */
 const LOW_BACKLOG_BYTES = 64 * 1024
 /** A reader that takes nothing at all for so long is gone. */
@@ -67,8 +68,12 @@ export class Stream implements Subscriber {
     return this.#connection?.backlog ?? 0
   }
 
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
   /** Resolves with what the database shows now: from there on every event comes. */
-  attach(): Promise<Snapshot> {
+  attach(): Promise<Attached> {
     const late = () => new RefusalError('DatabaseUnavailable', 'the stream could not begin in time')
     return withDeadline(this.#options.tailer.attach(this), ATTACH_MS, late)
   }
@@ -84,7 +89,7 @@ export class Stream implements Subscriber {
    *
    * @param isOutdated the reader may miss something, and is told so first
    */
-  start(connection: Connection, until: Snapshot, isOutdated: boolean): void {
+  start(connection: Connection, until: Attached, isOutdated: boolean): void {
     this.#connection = connection
     connection.onClose(() => this.#over('client'))
     if (isOutdated) this.#inform('OutdatedCursor')
@@ -104,7 +109,7 @@ export class Stream implements Subscriber {
     if (held.isTooMuch) return
     held.frames.push(frame)
     held.bytes += sizeOf(frame.event)
-    if (held.bytes <= MAX_BACKLOG_BYTES) return
+    if (held.bytes <= MAX_HELD_BYTES) return
     held.isTooMuch = true
     held.frames = []
     this.#options.tailer.detach(this)
@@ -114,19 +119,19 @@ export class Stream implements Subscriber {
     if (this.#ready.length === 0 || this.#isOver) return
     const frames = this.#ready
     this.#ready = []
-    if (this.backlog > MAX_BACKLOG_BYTES) this.end('slow')
+    if (this.#connection!.waiting > MAX_WAITING_BYTES) this.end('slow')
     else this.#send(frames)
   }
 
   pushEphemeral(event: StreamEvent): void {
-    if (this.#held || this.#isOver || this.backlog > MAX_BACKLOG_BYTES) return
+    if (this.#held || this.#isOver || this.#connection!.waiting > MAX_WAITING_BYTES) return
     // It has no position of its own.
     const cursor = this.#cursor!
     this.#send([new Frame(event, () => cursor)])
   }
 
   heartbeat(): void {
-    if (this.#connection && !this.#held && this.backlog <= MAX_BACKLOG_BYTES) this.#inform('heartbeat')
+    if (this.backlog === 0) this.#inform('heartbeat')
   }
 
   /** Whether the reader has taken nothing for a long time although something waits. */
@@ -135,6 +140,12 @@ export class Stream implements Subscriber {
     const taken = this.#sentBytes - backlog
     if (backlog === 0 || taken > this.#progress.taken) this.#progress = { taken, atMs: nowMs }
     return backlog > 0 && nowMs - this.#progress.atMs > STALL_MS
+  }
+
+  /** Ends the stream at once, of which too much waits. */
+  cut(): void {
+    this.#over('slow')
+    this.#connection?.cut()
   }
 
   /** Ends the stream by name, with the cursor to go on from. */
@@ -147,17 +158,16 @@ export class Stream implements Subscriber {
   /** What a reader has had that has had everything up to here. */
   get cursor(): string {
     // When live, all that the tailer's snapshot shows has been sent, whatever of the rest is dropped now.
-    const snapshot = this.#held ? undefined : this.#options.tailer.snapshot
-    if (!snapshot && this.#cursor !== undefined) return this.#cursor
-    const position = snapshot ? ({ since: { kind: 'snapshot', snapshot } } as const) : this.#start!
-    return this.#options.cursorOf(position, this.reader.convoId)
+    const position = this.#held ? undefined : this.#options.tailer.position
+    if (!position && this.#cursor !== undefined) return this.#cursor
+    return this.#options.cursorOf(position ?? this.#start!, this.reader.convoId)
   }
 
-  async #run(until: Snapshot): Promise<void> {
+  async #run(until: Attached): Promise<void> {
     let end = until
     if (this.#start) await this.#sendPast(end)
     while (this.#held?.isTooMuch && !this.#isOver) {
-      this.#start = { since: { kind: 'snapshot', snapshot: end } }
+      this.#start = positionOf(end)
       this.#held = newHeld()
       end = await this.attach()
       await this.#sendPast(end)
@@ -165,20 +175,16 @@ export class Stream implements Subscriber {
     if (this.#isOver) return
     const { frames } = this.#held!
     this.#held = undefined
-    const position: StreamPosition = { since: { kind: 'snapshot', snapshot: end } }
-    this.#sendInfo('caughtUp', this.#options.cursorOf(position, this.reader.convoId))
+    this.#sendInfo('caughtUp', this.#options.cursorOf(positionOf(end), this.reader.convoId))
     this.#send(frames)
   }
 
-  async #sendPast(until: Snapshot): Promise<void> {
+  async #sendPast({ snapshot }: Attached): Promise<void> {
     const { incarnation, query } = this.#options
-    for await (const { since, target, rows } of backfill(
-      { reader: this.reader, incarnation, query },
-      this.#start!,
-      until,
-    )) {
+    const options = { reader: this.reader, incarnation, query }
+    for await (const { round, rows } of backfill(options, this.#start!, snapshot)) {
       if (this.#isOver) return
-      this.#send(rows.flatMap((row) => this.#pastFrames(row, { since, target })))
+      this.#send(rows.flatMap((row) => this.#pastFrames(row, round)))
       await this.#drained()
     }
   }
@@ -240,6 +246,10 @@ export class Stream implements Subscriber {
     const info = ({ slow: 'slow', blocked: 'blocked', shutdown: 'ShuttingDown' } as const)[reason]
     return new Frame({ type: 'infoEvent', info }, () => cursor).bytes(form, this.#scope)
   }
+}
+
+function positionOf({ snapshot, atMs }: Attached): StreamPosition {
+  return { since: { kind: 'snapshot', snapshot }, atMs }
 }
 
 function newHeld() {

@@ -12,6 +12,7 @@ import type { CloseReason, Connection } from './connection.ts'
 import type { Ephemeral } from './ephemerals.ts'
 import { errorFrame, type Form } from './frame.ts'
 import { Hub } from './hub.ts'
+import { waitingFrames } from './outbox.ts'
 import type { Reader } from './read-memberships.ts'
 import { isFuture, type StreamStart, startPosition } from './start-position.ts'
 import { Stream } from './stream.ts'
@@ -43,10 +44,10 @@ export type PreparedStream = {
 const MAX_STREAMS_PER_DID = 5
 const HEARTBEAT_MS = 15_000
 const SWEEP_MS = 1000
-/** Queries for the past that run at once: ordinary requests need connections too. */
+/** Queries for the past that run at once, each over a connection. */
 const MAX_QUERIES = 3
-/** Of all readers together; the slowest are closed first. */
-const MAX_BACKLOG_BYTES = 128 * 2 ** 20
+/** What may wait for all readers together; the slowest are cut off first. */
+const MAX_WAITING_BYTES = 128 * 2 ** 20
 const STATEMENT_TIMEOUT_MS = 5000
 const QUERY_MS = 6000
 
@@ -56,7 +57,8 @@ const databaseSilent = () => new RefusalError('DatabaseUnavailable', 'the databa
 export class Streams {
   readonly #options: StreamsOptions
   readonly #hub = new Hub()
-  readonly #pool: RenewablePool
+  readonly #tail: RenewablePool
+  readonly #past: RenewablePool
   readonly #tailer: Tailer
   readonly #open = new Map<Stream, { heartbeatAtMs: number }>()
   /** Prepared, and not begun. */
@@ -66,15 +68,17 @@ export class Streams {
   readonly #sweep: NodeJS.Timeout
   /** Open ones and those that are about to be. */
   #count = 0
+  #isStopping = false
 
   constructor(options: StreamsOptions) {
     const { databaseUrl, incarnation, log } = options
     this.#options = options
-    this.#pool = new RenewablePool(() =>
-      openPool(databaseUrl, { max: 1, name: 'streams', statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
-    )
+    const open = (name: string, max: number) =>
+      new RenewablePool(() => openPool(databaseUrl, { max, name, statementTimeoutMs: STATEMENT_TIMEOUT_MS }))
+    this.#tail = open('streams', 1)
+    this.#past = open('streams past', MAX_QUERIES)
     this.#tailer = new Tailer({
-      pool: this.#pool,
+      pool: this.#tail,
       incarnation: incarnation.incarnation,
       hub: this.#hub,
       log,
@@ -105,10 +109,13 @@ export class Streams {
     const { did, params } = request
     const { incarnation, messageTtlMs } = this.#options
     const start = startPosition(params.cursor, incarnation, params.convoId, Date.now() - messageTtlMs)
+    if (this.#isStopping) throw new RefusalError('ShuttingDown', 'the server is shutting down')
     this.#reserve(did)
     try {
       const { convoId } = params
-      if (convoId !== undefined) await this.#query((sql) => requireReader(sql, convoId, did))
+      if (convoId !== undefined) {
+        await this.#query(this.#options.pool, (sql) => requireReader(sql, convoId, did))
+      }
       return await this.#attach(request, start)
     } catch (error) {
       this.#release(did)
@@ -116,12 +123,17 @@ export class Streams {
     }
   }
 
-  /** Ends all streams, each with the cursor to go on from. */
-  async stop(): Promise<void> {
+  /** Ends all streams, each with the cursor to go on from, and takes no more. */
+  endAll(): void {
+    this.#isStopping = true
     clearInterval(this.#sweep)
     for (const stream of this.#open.keys()) stream.end('shutdown')
+  }
+
+  /** Closes what was opened for streams, which have been ended. */
+  async close(): Promise<void> {
     await this.#tailer.stop()
-    await this.#pool.close()
+    await Promise.all([this.#tail.close(), this.#past.close()])
   }
 
   async #attach({ did, params, form }: StreamRequest, start: StreamStart): Promise<PreparedStream> {
@@ -132,14 +144,16 @@ export class Streams {
       this.#release(did)
     }
     try {
-      const snapshot = await stream.attach()
-      const future = start.position && isFuture(start.position, snapshot)
+      const attached = await stream.attach()
+      const future = start.position && isFuture(start.position, attached.nextId)
       if (future && form === 'sse') throw invalidCursor()
       this.#waiting.add(stream)
       const begin = (connection: Connection) => {
         if (!this.#waiting.delete(stream)) return connection.end()
-        this.#open.set(stream, { heartbeatAtMs: performance.now() + HEARTBEAT_MS })
-        stream.start(connection, snapshot, start.isOutdated)
+        // Not all at once after many have come back together.
+        this.#open.set(stream, { heartbeatAtMs: performance.now() + Math.random() * HEARTBEAT_MS })
+        stream.start(connection, attached, start.isOutdated)
+        if (this.#isStopping) stream.end('shutdown')
       }
       const refuse = (connection: Connection) => {
         abandon()
@@ -159,7 +173,12 @@ export class Streams {
         reader,
         incarnation: incarnation.incarnation,
         tailer: this.#tailer,
-        query: (run) => this.#turn(() => this.#query(run)),
+        query: (run) =>
+          this.#turn(() => {
+            // Whoever has left keeps nobody waiting.
+            if (stream.isOver) throw new Error('the stream is over')
+            return this.#query(this.#past, run)
+          }),
         cursorOf: this.#cursorOf,
         onSent: (events) => metrics.streamEventsSent(events),
         onEnd: (reason) => this.#ended(stream, reason),
@@ -170,8 +189,8 @@ export class Streams {
     return stream
   }
 
-  #query<T>(run: (sql: Pool) => Promise<T>): Promise<T> {
-    return this.#options.pool.call(run, QUERY_MS, databaseSilent)
+  #query<T>(pool: RenewablePool, run: (sql: Pool) => Promise<T>): Promise<T> {
+    return pool.call(run, QUERY_MS, databaseSilent)
   }
 
   #reserve(did: string): void {
@@ -202,7 +221,6 @@ export class Streams {
   }
 
   #lookAfter(nowMs: number): void {
-    let backlog = 0
     for (const [stream, times] of this.#open) {
       if (this.#options.isBlocked(stream.reader.did)) stream.end('blocked')
       else if (stream.isStalled(nowMs)) stream.end('slow')
@@ -210,21 +228,18 @@ export class Streams {
         times.heartbeatAtMs = nowMs + HEARTBEAT_MS
         stream.heartbeat()
       }
-      backlog += stream.backlog
     }
-    if (backlog > MAX_BACKLOG_BYTES) this.#shed(backlog)
+    if (waitingFrames.bytes > MAX_WAITING_BYTES) this.#shed()
   }
 
-  #shed(backlog: number): void {
-    let left = backlog
+  #shed(): void {
     for (const stream of [...this.#open.keys()].sort((a, b) => b.backlog - a.backlog)) {
-      if (left <= MAX_BACKLOG_BYTES) return
-      left -= stream.backlog
-      stream.end('slow')
+      if (waitingFrames.bytes <= MAX_WAITING_BYTES || stream.backlog === 0) return
+      stream.cut()
     }
   }
 
   readonly #cursorOf = (position: StreamPosition, convoId: string | undefined): string => {
-    return writeStreamCursor({ ...position, tag: this.#options.incarnation.tag, atMs: Date.now(), convoId })
+    return writeStreamCursor({ ...position, tag: this.#options.incarnation.tag, convoId })
   }
 }

@@ -6,7 +6,7 @@ import { Frame } from './frame.ts'
 import type { Hub, Subscriber, ToFrame } from './hub.ts'
 import type { LogRow } from './log-row.ts'
 import { readMemberships } from './read-memberships.ts'
-import { readBytes, readSnapshot, readTail, type TailKey } from './read-tail.ts'
+import { readBytes, readSnapshot, readTail, type SeenSnapshot, type TailKey } from './read-tail.ts'
 import { below, horizonOf, type Snapshot } from './snapshot.ts'
 import type { StreamPosition } from './stream-cursor.ts'
 
@@ -19,9 +19,20 @@ export type TailerOptions = {
   cursorOf: (position: StreamPosition, convoId: string | undefined) => string
 }
 
+/** Where a stream was attached: `atMs` is a time, Unix ms, that the snapshot is not older than. */
+export type Attached = SeenSnapshot & { atMs: number }
+
 type Attaching = {
   subscriber: Subscriber
-  settle: { resolve(snapshot: Snapshot): void; reject(error: Error): void }
+  settle: { resolve(attached: Attached): void; reject(error: Error): void }
+}
+
+/** A step: what a snapshot shows beyond the one before, and the streams that are attached when all of it has passed. */
+type Step = Attached & {
+  after?: TailKey
+  attaching: readonly Attaching[]
+  /** Of each of these, as of the snapshot. */
+  memberships: string[][]
 }
 
 /** What other processes commit is seen after this at most; what this one commits, at once. */
@@ -41,9 +52,9 @@ const MAX_ATTACHING = 200
 export class Tailer {
   readonly #options: TailerOptions
   /** All that it shows has passed. */
-  #snapshot: Snapshot | undefined
-  /** A step that has not passed all its rows yet. */
-  #page: { until: Snapshot; after?: TailKey } | undefined
+  #passed: { snapshot: Snapshot; atMs: number } | undefined
+  /** One that has not passed all its rows yet. */
+  #step: Step | undefined
   #attaching: Attaching[] = []
   #wake: (() => void) | undefined
   #isPoked = false
@@ -57,18 +68,21 @@ export class Tailer {
   }
 
   /** What all attached streams have had; undefined while there are none. */
-  get snapshot(): Snapshot | undefined {
-    return this.#snapshot
+  get position(): StreamPosition | undefined {
+    if (!this.#passed) return undefined
+    const { snapshot, atMs } = this.#passed
+    return { since: { kind: 'snapshot', snapshot }, atMs }
   }
 
   /** For how many seconds the oldest unfinished transaction has been holding the horizon, 0 when none is. */
   get horizonLagS(): number {
-    const isHeld = this.#snapshot !== undefined && this.#snapshot.xip.length > 0
+    const isHeld = this.#passed !== undefined && this.#passed.snapshot.xip.length > 0
     return isHeld ? (performance.now() - this.#horizon.sinceMs) / 1000 : 0
   }
 
   /** Lets a stream have every row that the snapshot, which this resolves with, does not show. */
-  attach(subscriber: Subscriber): Promise<Snapshot> {
+  attach(subscriber: Subscriber): Promise<Attached> {
+    if (this.#isStopping) return Promise.reject(shuttingDown())
     return new Promise((resolve, reject) => {
       this.#attaching.push({ subscriber, settle: { resolve, reject } })
       this.poke()
@@ -97,23 +111,21 @@ export class Tailer {
     while (!this.#isStopping) {
       this.#isPoked = false
       if (this.#options.hub.size === 0 && this.#attaching.length === 0) {
-        this.#snapshot = undefined
-        this.#page = undefined
+        this.#passed = undefined
+        this.#step = undefined
         await this.#sleep(undefined)
         continue
       }
       try {
-        await this.#step()
-        if (!this.#page) await this.#sleep(POLL_MS)
+        await this.#goOn()
+        if (!this.#step) await this.#sleep(POLL_MS)
       } catch (error) {
         this.#options.log.warn({ err: error }, 'Reading the log for streams failed')
         this.#isPoked = false
         await this.#sleep(PAUSE_AFTER_FAILURE_MS)
       }
     }
-    for (const { settle } of this.#attaching) {
-      settle.reject(new RefusalError('ShuttingDown', 'the server is shutting down'))
-    }
+    for (const { settle } of this.#attaching) settle.reject(shuttingDown())
   }
 
   /** Until it is poked, at most so long. */
@@ -129,67 +141,77 @@ export class Tailer {
     this.#wake = undefined
   }
 
-  async #step(): Promise<void> {
-    // Memberships are as of the snapshot that they were read with: that of a step that is not finished is older.
-    const attaching = this.#page ? [] : this.#attaching.slice(0, MAX_ATTACHING)
-    const { snapshot, rows, memberships } = await this.#read(attaching)
-    this.#page ??= { until: snapshot }
-    await this.#pass(rows)
-    if (rows.length === PAGE_ROWS) return
-    this.#noteHorizon(this.#page.until)
-    this.#snapshot = this.#page.until
-    this.#page = undefined
-    for (const [i, one] of attaching.entries()) {
+  /** Begins a step, or reads the next page of one. */
+  async #goOn(): Promise<void> {
+    const rows = this.#step ? await this.#readMore(this.#step) : await this.#begin()
+    const step = this.#step!
+    await this.#pass(rows, step)
+    if (rows.length === PAGE_ROWS || this.#isStopping) return
+    this.#noteHorizon(step.snapshot)
+    this.#passed = step
+    this.#step = undefined
+    for (const [i, one] of step.attaching.entries()) {
       // It may have been given up meanwhile.
       if (!this.#attaching.includes(one)) continue
-      this.#options.hub.attach(one.subscriber, memberships[i]!)
-      one.settle.resolve(snapshot)
+      this.#options.hub.attach(one.subscriber, step.memberships[i]!)
+      one.settle.resolve(step)
     }
-    this.#attaching = this.#attaching.filter((one) => !attaching.includes(one))
+    this.#attaching = this.#attaching.filter((one) => !step.attaching.includes(one))
   }
 
-  async #read(attaching: readonly Attaching[]) {
+  async #begin(): Promise<LogRow[]> {
     const { incarnation } = this.#options
-    const since = this.#snapshot
+    const since = this.#passed?.snapshot
+    const attaching = this.#attaching.slice(0, MAX_ATTACHING)
+    const atMs = Date.now()
     const readAll = async (sql: Sql) => ({
       ...(since
-        ? await readTail(sql, { incarnation, since, ...this.#page, limit: PAGE_ROWS })
-        : { snapshot: await readSnapshot(sql), rows: [] }),
+        ? await readTail(sql, { incarnation, since, limit: PAGE_ROWS })
+        : { ...(await readSnapshot(sql, incarnation)), rows: [] }),
       memberships: await readMembershipsOf(sql, attaching),
     })
     // One statement sees one snapshot; for more than one it takes a transaction.
-    return this.#call((sql) =>
+    const { rows, ...seen } = await this.#call((sql) =>
       attaching.length === 0
         ? readAll(sql)
         : (sql.begin('isolation level repeatable read read only', readAll) as ReturnType<typeof readAll>),
     )
+    this.#step = { ...seen, atMs, attaching }
+    return rows
+  }
+
+  async #readMore({ snapshot, after }: Step): Promise<LogRow[]> {
+    const since = this.#passed!.snapshot
+    const page = { incarnation: this.#options.incarnation, since, until: snapshot, after, limit: PAGE_ROWS }
+    return (await this.#call((sql) => readTail(sql, page))).rows
   }
 
   #call<T>(run: (sql: Pool) => Promise<T>): Promise<T> {
     return this.#options.pool.call(run, READ_MS, () => new Error('the database did not answer in time'))
   }
 
-  async #pass(rows: readonly LogRow[]): Promise<void> {
+  async #pass(rows: readonly LogRow[], step: Step): Promise<void> {
     const { hub } = this.#options
     for (const row of rows) {
+      if (this.#isStopping) return
       if (row.size > 0 && !row.bytes && hub.wants(row)) {
         hub.flush()
         row.bytes = await this.#call((sql) => readBytes(sql, row))
       }
       // A row whose bytes are gone has been erased since.
-      if (row.size === 0 || row.bytes || !hub.wants(row)) hub.pass(row, this.#framerOf(row))
-      this.#page!.after = row
+      if (row.size === 0 || row.bytes || !hub.wants(row)) hub.pass(row, this.#framerOf(row, step))
+      step.after = row
     }
     hub.flush()
   }
 
   /** What whoever has had this row, and all rows that passed before it, has had. */
-  #framerOf({ convoId, n, seq, pos }: LogRow): ToFrame {
-    const before = this.#snapshot!
-    const snapshot = pos >= before.xmax ? below(pos, this.#page!.until) : before
+  #framerOf({ convoId, n, seq, pos }: LogRow, step: Step): ToFrame {
+    const before = this.#passed!
+    const snapshot = pos >= before.snapshot.xmax ? below(pos, step.snapshot) : before.snapshot
     return (event, isLast) => {
       const place = { convoId, n: isLast ? n : n - 1, seq }
-      const position: StreamPosition = { since: { kind: 'snapshot', snapshot }, place }
+      const position: StreamPosition = { since: { kind: 'snapshot', snapshot }, atMs: before.atMs, place }
       return new Frame(event, (scope) =>
         this.#options.cursorOf(position, scope === 'one' ? convoId : undefined),
       )
@@ -208,4 +230,8 @@ async function readMembershipsOf(sql: Sql, attaching: readonly Attaching[]): Pro
     sql,
     attaching.map(({ subscriber }) => subscriber.reader),
   )
+}
+
+function shuttingDown(): RefusalError {
+  return new RefusalError('ShuttingDown', 'the server is shutting down')
 }

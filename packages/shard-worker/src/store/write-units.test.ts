@@ -182,6 +182,15 @@ describe('writeUnits', () => {
     expect(few).toBe(2)
   })
 
+  it('writes nothing for a process whose life of the database is over, new conversations neither', async () => {
+    const convoId = await newConvo()
+    const [message, creation] = [await send(convoId), await create('cc99')]
+    await sql`insert into incarnations (system_identifier, timeline) values ('another', 1), ('and one more', 1)`
+    expect(await store.write([message, creation])).toEqual(new Set())
+    await sql`delete from incarnations`
+    expect(await store.write([message, creation])).toEqual(new Set([convoId, 'cc99']))
+  })
+
   it('gives a row a position above the one before it, or writes nothing', async () => {
     const convoId = await newConvo()
     await sql`update conversations set pos = pos + 1000000 where convo_id = ${convoId}`

@@ -48,7 +48,9 @@ export async function writeUnits(sql: Sql, incarnation: number, units: Unit[]): 
     ${membership?.guards ?? sql``}
     allowed as (
       select * from ${membership ? sql`(select * from locked union all select * from absent)` : sql`locked`} h
-      where not exists (
+      -- A process that has not noticed that the database was restored must not go on.
+      where not exists (select from incarnations where incarnation > ${incarnation})
+        and not exists (
           select from record r join idempotency i using (caller, method, key) where r.convo_id = h.convo_id)
         and not exists (select from token t join used_tokens u using (hash) where t.convo_id = h.convo_id)
         ${membership ? sql`and not exists (select from taken t where t.convo_id = h.convo_id and not t.is_free)` : sql``}
