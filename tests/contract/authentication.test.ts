@@ -1,14 +1,23 @@
 import { createHmac } from 'node:crypto'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { SUITE } from '../support/convo.ts'
 import type { ContractError } from '../support/error-table.ts'
 import { expectError } from '../support/expect-error.ts'
 import { openRequest, sendRaw } from '../support/http.ts'
 import { TEST_AUDIENCE, TEST_SECRET } from '../support/identity.ts'
 import { MODES } from '../support/server.ts'
+import { openReader } from '../support/streams/stream-reader.ts'
 import { useServer } from '../support/use-server.ts'
 
 const NSID = 'blue.catbird.mls.getConvos'
+const STREAMS = [
+  { kind: 'sse', lxm: 'blue.catbird.mls.streamConvoEvents', other: 'blue.catbird.mls.subscribeConvoEvents' },
+  {
+    kind: 'socket',
+    lxm: 'blue.catbird.mls.subscribeConvoEvents',
+    other: 'blue.catbird.mls.streamConvoEvents',
+  },
+] as const
 const now = () => Math.floor(Date.now() / 1000)
 const claims = () => ({ iss: 'did:plc:alice', aud: TEST_AUDIENCE, exp: now() + 300, iat: now() })
 const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
@@ -94,5 +103,34 @@ describe('authentication', () => {
       body: JSON.stringify({ cipherSuite: SUITE }),
     })
     expectError(answer, 'AuthenticationRequired')
+  })
+})
+
+describe.each(STREAMS)('authentication of streams over $kind', ({ kind, lxm, other }) => {
+  const { server } = useServer(MODES[2].env)
+  const open = async (text?: string) => {
+    const reader = await openReader(kind, { url: server().url, ...(text && { token: text }) })
+    onTestFinished(() => reader.close())
+    return reader
+  }
+
+  it('accepts a token for this service, for any method or for this one', async () => {
+    for (const payload of [claims(), { ...claims(), lxm }]) {
+      await (await open(token(payload))).until('caughtUp')
+    }
+  })
+
+  it('names what is wrong with a token, in JSON', async () => {
+    const bad: [ContractError, string | undefined][] = [
+      ['AuthenticationRequired', undefined],
+      ['InvalidToken', 'a.b.c'],
+      ['InvalidToken', token(claims(), { alg: 'none' })],
+      ['ExpiredToken', token({ ...claims(), exp: now() - 120 })],
+      ['BadJwtAudience', token({ ...claims(), aud: 'did:web:other.example.com' })],
+      ['BadJwtLexiconMethod', token({ ...claims(), lxm: NSID })],
+      ['BadJwtLexiconMethod', token({ ...claims(), lxm: other })],
+      ['BadJwtSignature', token(claims(), { secret: 'another secret of at least 32 bytes' })],
+    ]
+    for (const [name, text] of bad) expectError(await open(text).catch((error) => error), name)
   })
 })

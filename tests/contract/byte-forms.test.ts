@@ -1,11 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { TestClient } from '../support/client.ts'
 import { commitFor, createConvo, messageFor, newGroupId, SUITE } from '../support/convo.ts'
 import { bytesOf } from '../support/log-chain.ts'
 import { newDevice, welcomeFor } from '../support/real-group.ts'
 import { MODES } from '../support/server.ts'
+import { openReader } from '../support/streams/stream-reader.ts'
 import { useServer } from '../support/use-server.ts'
 
 /** The byte forms that clients send: four of base64, each in `$bytes` and as a plain string. */
@@ -45,7 +46,13 @@ const sized = async (make: (size: number) => { $bytes: string }, size: number) =
   bytesOf(await telling(() => make(size), bytesOf))
 
 describe('bytes', () => {
-  const { people } = useServer(MODES[0].env)
+  const { people, server } = useServer(MODES[0].env)
+  const openStreams = async (client: TestClient) => {
+    const options = { url: server().url, token: await client.token() }
+    const readers = await Promise.all([openReader('sse', options), openReader('socket', options)])
+    for (const reader of readers) onTestFinished(() => reader.close())
+    return readers
+  }
 
   it.each(FORMS)('as $name are taken in every field and come back in the one form', async ({ encode }) => {
     const [alice, bob] = people('alice', 'bob')
@@ -66,6 +73,7 @@ describe('bytes', () => {
     const welcomeOf = async () => decodeStrictly((await bob.ok('getWelcome', { convoId })).welcome)
     expect((await welcomeOf()).equals(welcome)).toBe(true)
 
+    const streams = await openStreams(alice)
     const sent: Buffer[] = []
     for (const [epoch, size] of [201, 202, 203].entries()) {
       const ciphertext = await sized((one) => messageFor(convoId, epoch, one), size)
@@ -89,6 +97,18 @@ describe('bytes', () => {
     expect(read.map((one, i) => one.equals(sent[i]!))).toEqual(sent.map(() => true))
     const readCommits = commits.map(({ commitData }) => decodeStrictly(commitData.$bytes))
     expect(readCommits.map((one, i) => one.equals(sent[2 * i + 1]!))).toEqual([true, true, true])
+    const whisper = await sized((one) => messageFor(convoId, 3, one), 204)
+    await alice.ok('sendEphemeral', { convoId, epoch: 3, ciphertext: encode(whisper) })
+    for (const stream of streams) {
+      await stream.next(({ type }) => type === 'ephemeralEvent')
+      const streamed = stream.events.flatMap((event) => {
+        if (event.type === 'ephemeralEvent') return event.ciphertext.$bytes
+        return event.type === 'messageEvent' ? event.message.ciphertext.$bytes : []
+      })
+      expect(streamed.map((text, i) => decodeStrictly(text).equals([...sent, whisper][i]!))).toEqual(
+        [...sent, whisper].map(() => true),
+      )
+    }
   })
   const BAD = [
     'A',
@@ -113,6 +133,7 @@ describe('bytes', () => {
     const convoId = await createConvo(alice, { epoch: 0 })
     const fields: [Parameters<TestClient['call']>[0], string, object][] = [
       ['sendMessage', 'ciphertext', { convoId, epoch: 0 }],
+      ['sendEphemeral', 'ciphertext', { convoId, epoch: 0 }],
       ['addMembers', 'commit', { convoId, didList: [] }],
       ['addMembers', 'welcomeMessage', { convoId, didList: [], commit: commitFor(convoId, 0) }],
       ['leaveConvo', 'commit', { convoId, targetDid: alice.did }],

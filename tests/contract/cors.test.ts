@@ -1,10 +1,13 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
 import { MODES, startTestServer } from '../support/server.ts'
 import { useServer } from '../support/use-server.ts'
 
 const SEND = '/xrpc/blue.catbird.mls.sendMessage'
+const STREAM = '/xrpc/blue.catbird.mls.streamConvoEvents'
+const SUBSCRIBE = '/xrpc/blue.catbird.mls.subscribeConvoEvents'
 const EXPOSED = [
   'RateLimit-Limit',
   'RateLimit-Remaining',
@@ -33,7 +36,7 @@ describe('browsers', () => {
       },
     })
 
-  it.each([SEND, '/xrpc/_health', '/xrpc/no.such.method', '/.well-known/did.json'])(
+  it.each([SEND, STREAM, SUBSCRIBE, '/xrpc/_health', '/xrpc/no.such.method', '/.well-known/did.json'])(
     'may ask before they call %s, and remember the answer for a day',
     async (path) => {
       const { status, headers } = await preflight(path)
@@ -77,6 +80,47 @@ describe('browsers', () => {
       expect(names(headers.get('access-control-expose-headers')), url).toEqual(names(EXPOSED.join(',')))
     }
     expect(answers[0]!.headers.get('x-request-id')).toBeTruthy()
+  })
+
+  it('may read streams by EventSource, and why there is none', async () => {
+    const token = await as('did:plc:alice').token()
+    const answers = [
+      await ask(STREAM, { headers: { Authorization: `Bearer ${token}` } }),
+      await ask(`${STREAM}?ticket=nonsense`),
+      await ask(`${STREAM}?cursor=nonsense`, { headers: { Authorization: `Bearer ${token}` } }),
+      await ask(SUBSCRIBE),
+    ]
+    expect(answers.map(({ status }) => status)).toEqual([200, 401, 400, 401])
+    for (const { headers, url } of answers) {
+      expect(headers.get('access-control-allow-origin'), url).toBe('*')
+      expect(headers.get('access-control-allow-credentials'), url).toBeNull()
+      expect(names(headers.get('access-control-expose-headers')), url).toEqual(names(EXPOSED.join(',')))
+      expect(headers.get('x-content-type-options'), url).toBe('nosniff')
+      expect(headers.get('cache-control'), url).toContain('no-store')
+      expect(headers.get('x-request-id'), url).toBeTruthy()
+    }
+    await answers[0]!.body!.cancel()
+  })
+
+  it('may open WebSockets from wherever they are', async () => {
+    const url = `${server().url}${SUBSCRIBE}`
+    const authorization = { Authorization: `Bearer ${await as('did:plc:alice').token()}` }
+    for (const origin of ['https://app.example', 'null', 'http://localhost:8080']) {
+      const socket = new WebSocket(url, { origin, headers: authorization })
+      await once(socket, 'message')
+      socket.terminate()
+    }
+    const refused = new WebSocket(url, { origin: 'https://app.example' })
+    refused.on('error', () => {})
+    const [, { statusCode, headers }] = await once(refused, 'unexpected-response')
+    refused.terminate()
+    expect(statusCode).toBe(401)
+    expect(headers).toMatchObject({
+      'access-control-allow-origin': '*',
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+    })
+    expect(names(headers['access-control-expose-headers'])).toEqual(names(EXPOSED.join(',')))
   })
 
   it('may not read what is for operators', async () => {

@@ -4,11 +4,18 @@ import { describe, expect, it } from 'vitest'
 import { createConvo, messageFor } from '../support/convo.ts'
 import { eventually } from '../support/eventually.ts'
 import { openRequest } from '../support/http.ts'
+import { Scrape } from '../support/scrape.ts'
 import { MODES } from '../support/server.ts'
 import { newDid, useServer } from '../support/use-server.ts'
 
 const MIB = 2 ** 20
 const SEND = '/xrpc/blue.catbird.mls.sendMessage'
+const UPGRADE = [
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  `Sec-WebSocket-Key: ${'a'.repeat(22)}==`,
+]
 
 describe('a server that waits 2 s and holds at most 16 MiB', () => {
   const { as, server } = useServer({
@@ -34,6 +41,10 @@ describe('a server that waits 2 s and holds at most 16 MiB', () => {
     await once(socket, 'close')
     return heard
   }
+  const isWithoutStreams = () =>
+    eventually('the end of the stream', async () => {
+      return (await Scrape.of(server().url)).value('active_streams') === 0
+    })
   const refusalIn = (heard: string) => {
     const [head, body] = heard.split('\r\n\r\n')
     expect(head).toMatch(/content-type: application\/json/i)
@@ -129,6 +140,53 @@ describe('a server that waits 2 s and holds at most 16 MiB', () => {
       const [head, body] = answer.split('\r\n\r\n')
       expect(body!.length).toBe(Number(/content-length: (\d+)/i.exec(head!)?.[1]))
     }
+  })
+
+  it.each([
+    ['asks in HTTP/1.0', 'GET', 'HTTP/1.0', UPGRADE, 400],
+    ['asks by POST', 'POST', 'HTTP/1.1', [...UPGRADE, 'Connection: close'], 405],
+    ['has no key', 'GET', 'HTTP/1.1', UPGRADE.filter((line) => !line.includes('Key')), 400],
+    ['has a bad key', 'GET', 'HTTP/1.1', UPGRADE.map((line) => line.replace('Key: ', 'Key: !')), 400],
+    ['has an old version', 'GET', 'HTTP/1.1', UPGRADE.map((line) => line.replace('13', '7')), 400],
+    ['has a body', 'GET', 'HTTP/1.1', [...UPGRADE, 'Content-Length: 3'], undefined],
+  ])('is not led astray by a WebSocket that %s', async (_, verb, version, lines, status) => {
+    const alice = as(newDid('alice'))
+    const head = [
+      `${verb} /xrpc/blue.catbird.mls.subscribeConvoEvents ${version}`,
+      'Host: localhost',
+      `Authorization: Bearer ${await alice.token()}`,
+      ...lines,
+    ]
+    const heard = await speak(`${head.join('\r\n')}\r\n\r\n`, 'abc')
+    if (status) expect(refusalIn(heard).status).toBe(status)
+    else expect(heard).toMatch(/^HTTP\/1\.1 (101|400) /)
+    await isWithoutStreams()
+  })
+
+  it.each([
+    ['no frames', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
+    ['frames without a mask', Buffer.from([0x81, 1, 0x61])],
+    ['frames with reserved bits', Buffer.from([0xf1, 0x80, 0, 0, 0, 0])],
+    ['a frame of 2⁶³ bytes', Buffer.from([0x82, 0xff, 0x7f, ...Array(11).fill(0xff)])],
+    ['a control frame in pieces', Buffer.from([0x08, 0x80, 0, 0, 0, 0])],
+    ['a flood of empty pieces', Buffer.concat(Array(50_000).fill(Buffer.from([0x01, 0x80, 0, 0, 0, 0])))],
+  ])('hangs up on a WebSocket that sends %s', async (_, bytes) => {
+    const alice = as(newDid('alice'))
+    const socket = connect(Number(new URL(server().url).port), '127.0.0.1')
+    socket.on('error', () => {})
+    const head = [
+      'GET /xrpc/blue.catbird.mls.subscribeConvoEvents HTTP/1.1',
+      'Host: localhost',
+      `Authorization: Bearer ${await alice.token()}`,
+      ...UPGRADE,
+    ]
+    socket.write(`${head.join('\r\n')}\r\n\r\n`)
+    const [answer] = await once(socket, 'data')
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 101 /)
+    socket.write(bytes)
+    await once(socket.resume(), 'close')
+    await isWithoutStreams()
+    expect(server().logs.filter(({ level }) => level === 'ERROR')).toEqual([])
   })
 
   it('hangs up on who does not read its answer', async () => {

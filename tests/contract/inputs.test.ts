@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
 import type { TestClient } from '../support/client.ts'
 import { commitFor, createConvo, messageFor, newGroupId, SUITE } from '../support/convo.ts'
 import { expectError } from '../support/expect-error.ts'
@@ -44,12 +45,17 @@ const CASES: Case[] = [
   { name: 'getKeyPackages', input: async (_, { did }) => ({ dids: [did], cipherSuite: SUITE }) },
   { name: 'confirmWelcome', input: async (convoId) => ({ convoId, success: false, errorDetails: 'x' }) },
   { name: 'updateCursor', input: async (convoId) => ({ convoId, cursor: '0' }) },
+  {
+    name: 'sendEphemeral',
+    input: async (convoId) => ({ convoId, epoch: 0, ciphertext: messageFor(convoId, 0) }),
+  },
+  { name: 'getSubscriptionTicket', input: async (convoId) => ({ convoId }) },
 ]
 
 const snakeCase = (key: string) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 describe('inputs', () => {
-  const { people } = useServer(MODES[0].env)
+  const { people, server } = useServer(MODES[0].env)
   const prepare = async ({ input }: Case) => {
     const [alice, bob] = people('alice', 'bob')
     const convoId = await createConvo(alice, { initialMembers: [bob.did], epoch: 0 })
@@ -65,6 +71,41 @@ describe('inputs', () => {
     const { alice, request } = await prepare(one)
     const entries = Object.entries(request).map(([key, value]) => [snakeCase(key), value])
     await alice.ok(one.name, Object.fromEntries(entries))
+  })
+
+  it('of streams are read in the same way', async () => {
+    const [alice] = people('alice')
+    const [convoId, unknown] = [await createConvo(alice), newGroupId()]
+    const headers = { Authorization: `Bearer ${await alice.token()}` }
+    const urlOf = (name: string, query: string) => `${server().url}/xrpc/blue.catbird.mls.${name}?${query}`
+    const statusOverSse = async (query: string) => {
+      const leave = new AbortController()
+      const { status } = await fetch(urlOf('streamConvoEvents', query), { headers, signal: leave.signal })
+      leave.abort()
+      return status
+    }
+    const statusOverSocket = (query: string) =>
+      new Promise<number | undefined>((resolve) => {
+        const socket = new WebSocket(urlOf('subscribeConvoEvents', query), { headers })
+        socket.on('error', () => {})
+        const answered = ({ statusCode }: { statusCode?: number }) => {
+          resolve(statusCode)
+          socket.terminate()
+        }
+        socket.on('upgrade', answered).on('unexpected-response', (_request, response) => answered(response))
+      })
+    for (const [query, refused] of [
+      [`convoId=${convoId}&unknown=x&$type=y`, undefined],
+      [`convo_id=${convoId}`, undefined],
+      [`convo_id=${unknown}`, 404],
+      [`convoId=${convoId}&convo_id=${unknown}`, undefined],
+      [`convoId=${unknown}&convo_id=${convoId}`, 404],
+      [`convoId=${convoId}&convoId=${unknown}`, 400],
+      ['convoId=', 400],
+    ] as const) {
+      const statuses = [await statusOverSse(query), await statusOverSocket(query)]
+      expect(statuses, query).toEqual([refused ?? 200, refused ?? 101])
+    }
   })
 
   it('take the camelCase key where both are there', async () => {

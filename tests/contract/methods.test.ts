@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { METHODS } from '@catbird/api/methods/index'
 import { ERROR_STATUS } from '@catbird/shared/errors'
+import { FRAME_ERRORS } from '@catbird/shared/lexicon'
 import { describe, expect, it } from 'vitest'
 import { expectedErrors } from '../support/call-names.ts'
 import { CONTRACT_STATUS } from '../support/error-table.ts'
@@ -16,17 +17,17 @@ const ROOT = join(import.meta.dirname, '../..')
 const LEXICONS = join(ROOT, 'packages/shared/lexicons/blue/catbird/mls')
 const TESTS = join(ROOT, 'tests/integration')
 
-/** A stream answers no JSON and has tests of its own. */
-const STREAM = 'blue.catbird.mls.streamConvoEvents'
+/** They answer no JSON. What they have in common is tested once, over both, in files of either name. */
+const STREAMS = ['streamConvoEvents', 'subscribeConvoEvents']
 
 /** Methods by the lexicon files, each with its verb and its errors. */
 const METHODS_BY_LEXICON = readdirSync(LEXICONS)
   .map((file) => JSON.parse(readFileSync(join(LEXICONS, file), 'utf8')) as Lexicon)
-  .filter(({ id, defs }) => id !== STREAM && (defs.main?.type === 'query' || defs.main?.type === 'procedure'))
+  .filter(({ defs }) => ['query', 'procedure', 'subscription'].includes(defs.main?.type ?? ''))
   .map(({ id, defs }) => ({
     nsid: id,
     name: id.slice(id.lastIndexOf('.') + 1),
-    verb: defs.main!.type === 'query' ? 'GET' : 'POST',
+    verb: defs.main!.type === 'procedure' ? 'POST' : 'GET',
     errors: (defs.main!.errors ?? []).map((error) => error.name),
   }))
 
@@ -38,7 +39,7 @@ describe('methods', () => {
     return sendRaw(`${server().url}${path}`, { method, headers })
   }
 
-  it('are the thirteen of the contract', () => {
+  it('are the seventeen of the contract', () => {
     expect(METHODS_BY_LEXICON.map(({ name }) => name).toSorted()).toEqual([
       'addMembers',
       'confirmWelcome',
@@ -48,17 +49,21 @@ describe('methods', () => {
       'getEpoch',
       'getKeyPackages',
       'getMessages',
+      'getSubscriptionTicket',
       'getWelcome',
       'leaveConvo',
       'publishKeyPackage',
+      'sendEphemeral',
       'sendMessage',
+      'streamConvoEvents',
+      'subscribeConvoEvents',
       'updateCursor',
     ])
   })
 
   it('are mounted where there is a lexicon, and only there', () => {
-    const mounted = Object.keys(METHODS).filter((nsid) => nsid !== STREAM)
-    expect(mounted.toSorted()).toEqual(METHODS_BY_LEXICON.map(({ nsid }) => nsid).toSorted())
+    const answering = METHODS_BY_LEXICON.filter(({ name }) => !STREAMS.includes(name))
+    expect(Object.keys(METHODS).toSorted()).toEqual(answering.map(({ nsid }) => nsid).toSorted())
   })
 
   it.each(METHODS_BY_LEXICON)(
@@ -100,11 +105,21 @@ describe('errors', () => {
 
   const declared = METHODS_BY_LEXICON.flatMap(({ name, errors }) => errors.map((error) => ({ name, error })))
 
+  /** Sources of the integration tests of a method. */
+  const sourcesOf = (name: string) =>
+    readdirSync(TESTS)
+      .filter((file) => new RegExp(`^${name}(-[a-z-]+)?\\.test\\.ts$`).test(file))
+      .map((file) => readFileSync(join(TESTS, file), 'utf8'))
+
   it.each(declared)('$error of $name is produced by an integration test', ({ name, error }) => {
-    const files = readdirSync(TESTS).filter((file) =>
-      new RegExp(`^${name}(-[a-z-]+)?\\.test\\.ts$`).test(file),
-    )
-    const produced = files.flatMap((file) => expectedErrors(readFileSync(join(TESTS, file), 'utf8')))
+    const sources = (STREAMS.includes(name) ? STREAMS : [name]).flatMap(sourcesOf)
+    const frames = sources.flatMap((source) => [...source.matchAll(/expectFrameError\(.*, '(\w+)'\)/g)])
+    const produced = [...sources.flatMap(expectedErrors), ...frames.map(([, frame]) => frame)]
     expect(produced).toContain(error)
+  })
+
+  it('that end a WebSocket are declared by its method, and by no other', () => {
+    const declaring = declared.filter(({ error }) => (FRAME_ERRORS as readonly string[]).includes(error))
+    expect(declaring).toEqual(FRAME_ERRORS.map((error) => ({ name: 'subscribeConvoEvents', error })))
   })
 })

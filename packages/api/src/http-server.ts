@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import type { createApp } from './app.ts'
@@ -24,8 +24,7 @@ const STILLNESS_MS = 10_000
  */
 const MAX_CONNECTIONS = 10_000
 
-/** Those that no request has come on yet. */
-const unusedConnections = new WeakMap<Server, Set<Socket>>()
+const connectionsOf = new WeakMap<Server, Set<Socket>>()
 
 /** Resolves when connections are taken; rejects when the address cannot be had. */
 export function listen(
@@ -53,14 +52,12 @@ export function listen(
   // Before the answer is begun, which may be a stream.
   server.prependListener('request', limitPipelining)
   server.on('upgrade', (request, _socket, head) => upgrades.accept(request, head))
-  const unused = new Set<Socket>()
-  unusedConnections.set(server, unused)
+  const connections = new Set<Socket>()
+  connectionsOf.set(server, connections)
   server.on('connection', (socket) => {
-    unused.add(socket)
-    socket.once('close', () => unused.delete(socket))
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
   })
-  const use = ({ socket }: IncomingMessage) => unused.delete(socket)
-  server.on('request', use).on('upgrade', use)
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, () => {
@@ -76,7 +73,7 @@ export async function closeServer(server: Server, deadlineMs: number, upgrades: 
   // A connection that was busy at the call above is idle when its answer is out.
   const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS)
   // Browsers connect in advance; such a connection does not count as idle.
-  for (const socket of unusedConnections.get(server) ?? []) socket.destroy()
+  for (const socket of connectionsOf.get(server) ?? []) if (socket.bytesRead === 0) socket.destroy()
   const cutAll = () => {
     server.closeAllConnections()
     upgrades.destroyAll()

@@ -122,7 +122,7 @@ async function open(reader: Reader, start: StreamPosition | undefined, connectio
     },
     start,
   )
-  stream.start(connection, await stream.attach(), false)
+  stream.start(connection, await stream.attach(5000), false)
   return { stream, connection, ends, faults, sent: () => sent }
 }
 
@@ -316,7 +316,7 @@ describe('a stream', () => {
       },
       START,
     )
-    failing.start(broken, await failing.attach(), false)
+    failing.start(broken, await failing.attach(5000), false)
     await vi.waitFor(() => expect(ends).toEqual(['failed']), { timeout: 5000 })
     expect(faults.length).toBe(1)
     expect(broken.isEnded).toBe(true)

@@ -31,6 +31,7 @@ const MAX_HELD_BYTES = 256 * 1024
 const LOW_BACKLOG_BYTES = 64 * 1024
 /** A reader that takes nothing at all for so long is gone. */
 const STALL_MS = 30_000
+/** For coming back from the past. */
 const ATTACH_MS = 8000
 /** What an event takes beside its bytes, about. */
 const EVENT_BYTES = 512
@@ -73,9 +74,9 @@ export class Stream implements Subscriber {
   }
 
   /** Resolves with what the database shows now: from there on every event comes. */
-  attach(): Promise<Attached> {
+  attach(withinMs: number): Promise<Attached> {
     const late = () => new RefusalError('DatabaseUnavailable', 'the stream could not begin in time')
-    return withDeadline(this.#options.tailer.attach(this), ATTACH_MS, late)
+    return withDeadline(this.#options.tailer.attach(this), withinMs, late)
   }
 
   /** Gives up a stream that was never started. */
@@ -169,7 +170,7 @@ export class Stream implements Subscriber {
     while (this.#held?.isTooMuch && !this.#isOver) {
       this.#start = positionOf(end)
       this.#held = newHeld()
-      end = await this.attach()
+      end = await this.attach(ATTACH_MS)
       await this.#sendPast(end)
     }
     if (this.#isOver) return

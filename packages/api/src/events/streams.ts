@@ -1,7 +1,7 @@
 import { RefusalError } from '@catbird/shared/errors'
 import type { StreamParams } from '@catbird/shared/lexicon'
 import { RenewablePool } from '@catbird/shared/renewable-pool'
-import { openPool, type Pool } from '@catbird/shared/sql'
+import { openPool } from '@catbird/shared/sql'
 import pLimit from 'p-limit'
 import type { Logger } from 'pino'
 import type { Incarnation } from '../database/incarnation.ts'
@@ -32,7 +32,13 @@ export type StreamsOptions = {
 }
 
 /** A stream that is asked for. */
-export type StreamRequest = { did: string; params: StreamParams; form: Form }
+export type StreamRequest = {
+  did: string
+  params: StreamParams
+  form: Form
+  /** Unix ms: until then it is known whether the stream begins. */
+  deadlineMs: number
+}
 
 /** One of the two is called, once. */
 export type PreparedStream = {
@@ -96,8 +102,11 @@ export class Streams {
     if (this.#hub.size > 0) this.#tailer.poke()
   }
 
+  /** Passes it to whoever is a member now: all changes before it have passed by then. */
   passEphemeral({ convoId, sender, ciphertext, epoch }: Ephemeral): void {
-    this.#hub.passEphemeral(convoId, { type: 'ephemeralEvent', convoId, sender, ciphertext, epoch })
+    if (this.#hub.size === 0) return
+    const event = { type: 'ephemeralEvent', convoId, sender, ciphertext, epoch } as const
+    this.#tailer.afterwards(() => this.#hub.passEphemeral(convoId, event))
   }
 
   /**
@@ -114,7 +123,8 @@ export class Streams {
     try {
       const { convoId } = params
       if (convoId !== undefined) {
-        await this.#query(this.#options.pool, (sql) => requireReader(sql, convoId, did))
+        const ms = request.deadlineMs - Date.now()
+        await this.#options.pool.call((sql) => requireReader(sql, convoId, did), ms, databaseSilent)
       }
       return await this.#attach(request, start)
     } catch (error) {
@@ -136,7 +146,10 @@ export class Streams {
     await Promise.all([this.#tail.close(), this.#past.close()])
   }
 
-  async #attach({ did, params, form }: StreamRequest, start: StreamStart): Promise<PreparedStream> {
+  async #attach(
+    { did, params, form, deadlineMs }: StreamRequest,
+    start: StreamStart,
+  ): Promise<PreparedStream> {
     const stream = this.#create({ did, convoId: params.convoId }, start)
     const abandon = () => {
       if (!this.#waiting.delete(stream)) return
@@ -144,7 +157,7 @@ export class Streams {
       this.#release(did)
     }
     try {
-      const attached = await stream.attach()
+      const attached = await stream.attach(deadlineMs - Date.now())
       const future = start.position && isFuture(start.position, attached.nextId)
       if (future && form === 'sse') throw invalidCursor()
       this.#waiting.add(stream)
@@ -177,7 +190,7 @@ export class Streams {
           this.#turn(() => {
             // Whoever has left keeps nobody waiting.
             if (stream.isOver) throw new Error('the stream is over')
-            return this.#query(this.#past, run)
+            return this.#past.call(run, QUERY_MS, databaseSilent)
           }),
         cursorOf: this.#cursorOf,
         onSent: (events) => metrics.streamEventsSent(events),
@@ -187,10 +200,6 @@ export class Streams {
       position,
     )
     return stream
-  }
-
-  #query<T>(pool: RenewablePool, run: (sql: Pool) => Promise<T>): Promise<T> {
-    return pool.call(run, QUERY_MS, databaseSilent)
   }
 
   #reserve(did: string): void {

@@ -33,6 +33,7 @@ type Step = Attached & {
   attaching: readonly Attaching[]
   /** Of each of these, as of the snapshot. */
   memberships: string[][]
+  afterwards: (() => void)[]
 }
 
 /** What other processes commit is seen after this at most; what this one commits, at once. */
@@ -43,6 +44,8 @@ const READ_MS = 6000
 const PAGE_ROWS = 500
 /** Streams that begin with one read. */
 const MAX_ATTACHING = 200
+/** What waits for a step to end; what comes beyond is not worth the wait. */
+const MAX_AFTERWARDS = 1000
 
 /**
  * Reads what is added to the log, once for all streams of this process, and passes it to the hub. Each step reads what a
@@ -56,6 +59,7 @@ export class Tailer {
   /** One that has not passed all its rows yet. */
   #step: Step | undefined
   #attaching: Attaching[] = []
+  #afterwards: (() => void)[] = []
   #wake: (() => void) | undefined
   #isPoked = false
   #isStopping = false
@@ -95,6 +99,12 @@ export class Tailer {
     this.#options.hub.detach(subscriber)
   }
 
+  /** Calls back when everything has passed that had been committed before this call; perhaps never. */
+  afterwards(then: () => void): void {
+    if (this.#afterwards.length < MAX_AFTERWARDS) this.#afterwards.push(then)
+    this.poke()
+  }
+
   /** Something was committed: reads now rather than when its time comes. */
   poke(): void {
     this.#isPoked = true
@@ -113,6 +123,7 @@ export class Tailer {
       if (this.#options.hub.size === 0 && this.#attaching.length === 0) {
         this.#passed = undefined
         this.#step = undefined
+        this.#afterwards = []
         await this.#sleep(undefined)
         continue
       }
@@ -157,12 +168,14 @@ export class Tailer {
       one.settle.resolve(step)
     }
     this.#attaching = this.#attaching.filter((one) => !step.attaching.includes(one))
+    for (const then of step.afterwards) then()
   }
 
   async #begin(): Promise<LogRow[]> {
     const { incarnation } = this.#options
     const since = this.#passed?.snapshot
     const attaching = this.#attaching.slice(0, MAX_ATTACHING)
+    const afterwards = [...this.#afterwards]
     const atMs = Date.now()
     const readAll = async (sql: Sql) => ({
       ...(since
@@ -176,7 +189,8 @@ export class Tailer {
         ? readAll(sql)
         : (sql.begin('isolation level repeatable read read only', readAll) as ReturnType<typeof readAll>),
     )
-    this.#step = { ...seen, atMs, attaching }
+    this.#step = { ...seen, atMs, attaching, afterwards }
+    this.#afterwards = this.#afterwards.slice(afterwards.length)
     return rows
   }
 

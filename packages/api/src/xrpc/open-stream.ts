@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { RefusalError } from '@catbird/shared/errors'
 import type { StreamParams } from '@catbird/shared/lexicon'
-import { withDeadline } from '@catbird/shared/sql'
 import type { AppContext } from '../context.ts'
 import type { Form } from '../events/frame.ts'
 import { SseConnection } from '../events/sse-connection.ts'
@@ -30,11 +29,8 @@ export async function prepareStream(
   { caller, input, admission, deadlineMs }: Entered,
   form: Form,
 ): Promise<PreparedStream> {
-  const preparing = streams.prepare({ did: caller.did, params: input as StreamParams, form })
-  const stream = await withDeadline(preparing, deadlineMs - Date.now(), () => {
-    void preparing.then(({ abandon }) => abandon()).catch(() => {})
-    return new RefusalError('DatabaseUnavailable', 'the stream could not begin in time')
-  })
+  const params = input as StreamParams
+  const stream = await streams.prepare({ did: caller.did, params, form, deadlineMs })
   // What a stream holds is bounded in other ways, and it may last.
   admission.release()
   outgoing.once('close', stream.abandon)
