@@ -1,4 +1,5 @@
-// npm run bench [-- --json] [--quick] [--only auth|engine|http|rows|memory]: benchmarks beside their baseline in one run.
+// npm run bench [-- --json] [--quick] [--only auth|engine|http|streams|rows|memory]: benchmarks and
+// their baseline in one run.
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { migrate } from '@catbird/api/database/migrate'
@@ -8,6 +9,8 @@ import { measureAuth } from './auth-bench.ts'
 import { type Baseline, measureBaseline } from './baseline.ts'
 import { measureActorMemory, measureEngine, measureRowsPerMessage } from './engine-bench.ts'
 import { HttpBench } from './http-bench.ts'
+import { measureIdleStreams } from './idle-streams-bench.ts'
+import { measureDeliveries, measureDeliveryLatency } from './streams-bench.ts'
 
 /** `isRate`: is shown as a multiple of P, which is the mean of P before and after. */
 type Result = { name: string; value: number; unit: string; isRate?: boolean; goal?: string }
@@ -15,6 +18,13 @@ type Result = { name: string; value: number; unit: string; isRate?: boolean; goa
 const CONVERSATIONS = 1000
 const CONNECTIONS = 64
 const LATENCY_RATE = 500
+/** `behind`: how many messages the slowest reader may lack when the next one is sent. */
+const DELIVERIES = [
+  { form: 'sse', behind: 16 },
+  { form: 'sse', behind: 1 },
+  { form: 'cbor', behind: 16 },
+] as const
+const FORM_NAMES = { sse: 'SSE', cbor: 'WebSocket' }
 /** A checkpoint would fall on one measurement and not on its baseline: there is none while the benchmark runs. */
 const SETTINGS = { max_wal_size: '16GB', checkpoint_timeout: '1h' }
 
@@ -41,7 +51,12 @@ async function run(url: string): Promise<void> {
   addBaseline('P before', baseline)
   if (wants('auth')) await runAuth()
   // Latency comes first: its tail is several times longer right after a minute at saturation.
+  if (wants('streams')) await runStreamLatency(url)
   if (wants('http')) await runHttp(url)
+  if (wants('streams')) {
+    await runStreamDeliveries(url)
+    await runIdleStreams(url)
+  }
   if (wants('engine')) await runEngine(url)
   addBaseline('P after', await measureBaseline(url, Math.ceil(seconds / 2), [baseline.clients]))
   if (wants('rows')) {
@@ -110,6 +125,38 @@ async function runHttp(url: string): Promise<void> {
       await bench.close()
     }
   }
+}
+
+async function runStreamLatency(url: string): Promise<void> {
+  const load = { streams: 500, membersEach: 10, perSecond: LATENCY_RATE, seconds }
+  const { expected, missing, p50, p95, p99, max } = await measureDeliveryLatency(url, load)
+  const name = (what: string) => `event at the reader, 500 streams, ${LATENCY_RATE}/s: ${what}`
+  add({ name: name('came'), value: expected - missing, unit: 'events' })
+  add({ name: name('missing'), value: missing, unit: 'events', goal: '0' })
+  add({ name: name('p50'), value: p50, unit: 'ms', goal: '≤ 3' })
+  add({ name: name('p95'), value: p95, unit: 'ms' })
+  add({ name: name('p99'), value: p99, unit: 'ms', goal: '≤ 15' })
+  add({ name: name('max'), value: max, unit: 'ms' })
+}
+
+async function runStreamDeliveries(url: string): Promise<void> {
+  for (const { form, behind } of DELIVERIES) {
+    const value = await measureDeliveries(url, { form, readers: 1000, behind, seconds })
+    const isBatched = behind > 1
+    const name = `1000 readers, ${FORM_NAMES[form]}, ${isBatched ? `${behind} messages on their way` : 'one at a time'}`
+    add({ name, value, unit: 'events/s', goal: isBatched ? '≥ 50 000' : undefined })
+  }
+}
+
+async function runIdleStreams(url: string): Promise<void> {
+  const { streams, resident, heap } = await measureIdleStreams(url, values.quick ? 1000 : 2000)
+  add({
+    name: `memory per idle stream, ${streams} streams`,
+    value: resident,
+    unit: 'bytes',
+    goal: '≤ 30 720',
+  })
+  add({ name: 'of that heap and buffers', value: heap, unit: 'bytes' })
 }
 
 function addBaseline(when: string, { program, clients, perSecond }: Baseline): void {

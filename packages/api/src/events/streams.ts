@@ -1,7 +1,8 @@
+import { systemClock } from '@catbird/shared/clock'
 import { RefusalError } from '@catbird/shared/errors'
 import type { StreamParams } from '@catbird/shared/lexicon'
 import { RenewablePool } from '@catbird/shared/renewable-pool'
-import { openPool } from '@catbird/shared/sql'
+import { openPool, type Pool } from '@catbird/shared/sql'
 import pLimit from 'p-limit'
 import type { Logger } from 'pino'
 import type { Incarnation } from '../database/incarnation.ts'
@@ -56,6 +57,8 @@ const MAX_QUERIES = 3
 const MAX_WAITING_BYTES = 128 * 2 ** 20
 const STATEMENT_TIMEOUT_MS = 5000
 const QUERY_MS = 6000
+const MAX_TRIES = 5
+const PAUSE_MS = 200
 
 const databaseSilent = () => new RefusalError('DatabaseUnavailable', 'the database did not answer in time')
 
@@ -186,12 +189,7 @@ export class Streams {
         reader,
         incarnation: incarnation.incarnation,
         tailer: this.#tailer,
-        query: (run) =>
-          this.#turn(() => {
-            // Whoever has left keeps nobody waiting.
-            if (stream.isOver) throw new Error('the stream is over')
-            return this.#past.call(run, QUERY_MS, databaseSilent)
-          }),
+        query: (run) => this.#turn(() => this.#readPast(stream, run)),
         cursorOf: this.#cursorOf,
         onSent: (events) => metrics.streamEventsSent(events),
         onEnd: (reason) => this.#ended(stream, reason),
@@ -200,6 +198,20 @@ export class Streams {
       position,
     )
     return stream
+  }
+
+  /** Tries again for a while: the database may only be starting anew. */
+  async #readPast<T>(stream: Stream, run: (sql: Pool) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      // Whoever has left keeps nobody waiting.
+      if (stream.isOver) throw new Error('the stream is over')
+      try {
+        return await this.#past.call(run, QUERY_MS, databaseSilent)
+      } catch (error) {
+        if (tries === MAX_TRIES) throw error
+        await systemClock.sleep(tries * PAUSE_MS)
+      }
+    }
   }
 
   #reserve(did: string): void {
