@@ -1,6 +1,7 @@
+import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createConvo, messageFor } from '../support/convo.ts'
-import { openSql, type TestDatabase } from '../support/postgres.ts'
+import type { TestDatabase } from '../support/postgres.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
 import { startOwnDatabaseServer } from '../support/streams/own-database-server.ts'
 import { openReader, type StreamReader } from '../support/streams/stream-reader.ts'
@@ -25,7 +26,7 @@ describe('a stream while PostgreSQL crashes', () => {
 
   /** Ends one backend as the kernel does when memory runs out: PostgreSQL then crashes as a whole and recovers. */
   async function crash(): Promise<void> {
-    const sql = openSql(database.url)
+    const sql = postgres(database.url, { max: 1, fetch_types: false })
     const [row] = await sql<[{ pid: number }]>`select pg_backend_pid() as pid`
     process.kill(row.pid, 'SIGKILL')
     await sql.end({ timeout: 1 }).catch(() => {})

@@ -1,4 +1,5 @@
 import postgres from 'postgres'
+import { ARRAY_TYPES } from './sql-arrays.ts'
 
 /** A connection pool, or a transaction on one connection of it. */
 export type Sql = postgres.ISql<Record<string, never>>
@@ -20,6 +21,8 @@ export function openPool(url: string, { max, name, statementTimeoutMs }: PoolOpt
     max,
     connect_timeout: 5,
     idle_timeout: 0,
+    fetch_types: false,
+    types: ARRAY_TYPES,
     onnotice: () => {},
     connection: {
       application_name: `catbird-mls ${name}`,
@@ -34,7 +37,7 @@ export function openPool(url: string, { max, name, statementTimeoutMs }: PoolOpt
       enable_hashjoin: 'off',
       enable_mergejoin: 'off',
     },
-  })
+  }) as unknown as Pool
 }
 
 /** Rejects with `error()` when `promise` has not settled in time; the promise itself goes on. */
