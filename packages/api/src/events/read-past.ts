@@ -7,8 +7,8 @@ import type { Since } from './stream-cursor.ts'
 /** A conversation of a reader, and the rows of its log that it may see: from the one that added it to the one that removed it. */
 export type PastConvo = { convoId: string; intervals: { from: number; to: number | null }[]; afterN: number }
 
-/** Conversations that are read together. */
-const GROUP = 20
+/** Conversations that are read together: few statements when little is new in many, little in vain when much is in one. */
+const GROUP = 8
 const PAGE_ROWS = 200
 const PAGE_BYTES = 2 ** 20
 /** Beyond all rows. */
