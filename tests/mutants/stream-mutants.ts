@@ -19,21 +19,21 @@ export const STREAM_MUTANTS: Mutant[] = [
   {
     name: 'a position may fall below the one before it',
     file: 'packages/shard-worker/src/store/write-units.ts',
-    find: 'and (c.incarnation <> ${incarnation} or c.pos < pg_current_xact_id()::text::bigint)',
+    find: `and (c.incarnation <> \${incarnation} or c.pos < pg_current_xact_id()::text::bigint)`,
     replace: '',
     killer: WRITE_UNITS,
   },
   {
     name: 'positions of another life of the database compare',
     file: 'packages/shard-worker/src/store/write-units.ts',
-    find: 'and (c.incarnation <> ${incarnation} or c.pos <',
+    find: `and (c.incarnation <> \${incarnation} or c.pos <`,
     replace: 'and (c.pos <',
     killer: WRITE_UNITS,
   },
   {
     name: 'a process writes on after the database was restored',
     file: 'packages/shard-worker/src/store/write-units.ts',
-    find: 'not exists (select from incarnations where incarnation > ${incarnation})',
+    find: `not exists (select from incarnations where incarnation > \${incarnation})`,
     replace: 'true',
     killer: WRITE_UNITS,
   },
@@ -68,14 +68,14 @@ export const STREAM_MUTANTS: Mutant[] = [
   {
     name: 'a row that is committed late is passed over',
     file: `${EVENTS}/read-tail.ts`,
-    find: 'l.pos = any(${since.xip as number[]}::bigint[])',
-    replace: 'l.pos = any(${[] as number[]}::bigint[])',
+    find: `l.pos = any(\${since.xip as number[]}::bigint[])`,
+    replace: `l.pos = any(\${[] as number[]}::bigint[])`,
     killer: TAIL,
   },
   {
     name: 'a later page has what a later snapshot shows',
     file: `${EVENTS}/read-tail.ts`,
-    find: '? sql`and l.pos < ${until.xmax} and l.pos <> all(${until.xip as number[]}::bigint[])`',
+    find: `? sql\`and l.pos < \${until.xmax} and l.pos <> all(\${until.xip as number[]}::bigint[])\``,
     replace: '? sql``',
     killer: TAIL,
   },
@@ -96,7 +96,7 @@ export const STREAM_MUTANTS: Mutant[] = [
   {
     name: 'the past goes on where it should have ended',
     file: `${EVENTS}/read-past.ts`,
-    find: "or ${isShown(sql, 'l.pos', until)})",
+    find: `or \${isShown(sql, 'l.pos', until)})`,
     replace: 'or true)',
     killer: BACKFILL,
   },
@@ -194,8 +194,8 @@ export const STREAM_MUTANTS: Mutant[] = [
   {
     name: 'an event is encoded for each reader',
     file: `${EVENTS}/frame.ts`,
-    find: 'this.#encoded[`${form} ${scope}`] ??= ',
-    replace: 'this.#encoded[`${form} ${scope}`] = ',
+    find: `this.#encoded[\`\${form} \${scope}\`] ??= `,
+    replace: `this.#encoded[\`\${form} \${scope}\`] = `,
     killer: TAILER,
   },
   {
@@ -250,8 +250,8 @@ export const STREAM_MUTANTS: Mutant[] = [
   {
     name: 'a ticket is good for any stream',
     file: 'packages/api/src/auth/tickets.ts',
-    find: 'and convo_id is not distinct from ${convoId ?? null}::text',
-    replace: 'and (convo_id is not distinct from ${convoId ?? null}::text or true)',
+    find: `and convo_id is not distinct from \${convoId ?? null}::text`,
+    replace: `and (convo_id is not distinct from \${convoId ?? null}::text or true)`,
     killer: TICKETS,
   },
   {
