@@ -124,8 +124,8 @@ describe.each(KINDS)('the cursor of a stream over %s', (kind) => {
       ({ place }) => ({ place: { ...place!, convoId: 'f'.repeat(128) } }),
     ],
     ['with a place that is no id', ({ place }) => ({ place: { ...place!, convoId: "';\0\\ü" } })],
-    ['that has had the past', ({ target }) => ({ since: { kind: 'snapshot', snapshot: target! } })],
-    ['whose target is before its beginning', () => ({ target: { xmax: 1, xip: [] } })],
+    ['that has had the past', ({ target }) => ({ since: { kind: 'snapshot', snapshot: target!.snapshot } })],
+    ['whose target is before its beginning', () => ({ target: { snapshot: { xmax: 1, xip: [] }, atMs: 0 } })],
   ])('made up %s harms nobody', async (_name, change) => {
     const faults = watchFaults()
     const { bob } = await withConvos(2)

@@ -31,6 +31,8 @@ describe('streams of a server whose requests take half a second at most', () => 
     const startedMs = performance.now()
     const heartbeats = await Promise.all(readers.map((reader) => reader.until('heartbeat', 2 * HEARTBEAT_MS)))
     expect(performance.now() - startedMs).toBeLessThan(HEARTBEAT_MS + 3000)
+    await Promise.all(readers.map((reader) => reader.until('heartbeat', 2 * HEARTBEAT_MS)))
+    expect(performance.now() - startedMs).toBeGreaterThan(HEARTBEAT_MS)
     const unread = async () => (await bob.ok('getConvos')).conversations[0]!.unreadCount
     expect(await unread()).toBe(2)
     await send()

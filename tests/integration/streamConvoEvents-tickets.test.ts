@@ -97,6 +97,13 @@ describe.each(KINDS)('a stream over %s with a ticket', (kind) => {
     expectError(await refusal({ ticket: 'A'.repeat(2000) }), 'InvalidToken')
   })
 
+  it('opens streams and nothing else', async () => {
+    const ticket = await ticketFor(newClient('alice'))
+    const url = `${servers[0]!.url}/xrpc/blue.catbird.mls.getConvos?ticket=${ticket}`
+    expect((await fetch(url)).status).toBe(401)
+    await (await open({ ticket })).until('caughtUp')
+  })
+
   it('is not for the blocked, and not beside a token', async () => {
     const alice = newClient('alice')
     const [first, second] = [await ticketFor(alice), await ticketFor(alice)]

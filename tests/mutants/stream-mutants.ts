@@ -131,7 +131,7 @@ export const STREAM_MUTANTS: Mutant[] = [
   {
     name: 'a break in the past skips the other conversations',
     file: `${EVENTS}/backfill.ts`,
-    find: 'yield* round(since, target, place)',
+    find: 'yield* round({ since, atMs, target }, place)',
     replace: '',
     killer: BACKFILL,
   },

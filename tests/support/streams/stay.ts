@@ -1,8 +1,8 @@
 import type { Random } from '../../engine/random.ts'
 import type { StreamEvent } from './event-check.ts'
 
-const MAX_EVENTS = 1500
-const MAX_MS = 6000
+const MAX_EVENTS = 3000
+const MAX_MS = 12_000
 
 /** How long a reader stays on one connection: for some events, or some time, or until it is told to leave. */
 export class Stay {

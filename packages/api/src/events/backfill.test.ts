@@ -25,7 +25,7 @@ async function read(reader: Reader, position: StreamPosition, until: Snapshot): 
     incarnation: INCARNATION,
     query: <T>(run: (sql: typeof log.sql) => Promise<T>) => run(log.sql),
   }
-  for await (const { round, rows } of backfill(options, position, until)) {
+  for await (const { round, rows } of backfill(options, position, { snapshot: until, atMs: 7 })) {
     for (const { convoId, n, seq } of rows) {
       had.push({ name: `${convoId} ${n}`, position: { ...round, place: { convoId, n, seq } } })
     }
@@ -93,6 +93,16 @@ describe('the past of a reader', () => {
     for (const i of [0, 1, 99, 199, 200, 201, 500, expected.length - 2, expected.length - 1]) {
       expect(names(await read(reader, had[i]!.position, now))).toEqual(expected.slice(i + 1))
     }
+  })
+
+  it('broken off twice keeps the time of what has been had', async () => {
+    const reader = { did: 'did:plc:hal' }
+    for (const convoId of ['ca', 'cb']) await log.add(convoId, { kind: 'created', added: [reader.did] })
+    const [first] = await read(reader, START, await log.now())
+    await log.add('cb')
+    const [, second] = await read(reader, first!.position, await log.now())
+    expect(first!.position).toMatchObject({ atMs: 0, target: { atMs: 7 } })
+    expect(second).toMatchObject({ name: 'cb 2', position: { since: { kind: 'snapshot' }, atMs: 7 } })
   })
 
   it('of a time begins with what is not older', async () => {

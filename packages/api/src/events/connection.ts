@@ -20,8 +20,6 @@ export type Connection = {
    * @param last tells why, encoded for this form
    */
   end(last?: Buffer): void
-  /** Cuts the connection off at once. */
-  cut(): void
   /** Calls back once, when the connection is gone, whoever ended it. */
   onClose(then: () => void): void
 }

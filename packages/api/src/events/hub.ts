@@ -76,10 +76,9 @@ export class Hub {
     for (const subscriber of this.#byConvo.get(convoId) ?? []) subscriber.pushEphemeral(event)
   }
 
-  #passRemoval({ convoId, added, removed }: LogRow, toFrame: ToFrame): void {
+  #passRemoval({ convoId, removed }: LogRow, toFrame: ToFrame): void {
     const ended = toFrame({ type: 'infoEvent', info: 'membershipEnded', convoId }, true)
-    const gone = removed.filter((did) => !added.includes(did))
-    this.#eachOf(gone, convoId, (subscriber) => {
+    this.#eachOf(removed, convoId, (subscriber) => {
       if (!this.#convosOf.get(subscriber)?.delete(convoId)) return
       removeFrom(this.#byConvo, convoId, subscriber)
       this.#push(subscriber, [ended])

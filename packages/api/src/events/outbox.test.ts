@@ -83,7 +83,7 @@ describe('an outbox', () => {
     expect(waitingFrames.bytes - before).toBe(200 * KIB)
     await slow.leaveAll()
     expect(waitingFrames.bytes - before).toBe(200 * KIB)
-    second.cut()
+    other.socket.destroy()
     await turn()
     expect(waitingFrames.bytes).toBe(before)
   })

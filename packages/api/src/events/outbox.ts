@@ -117,10 +117,6 @@ export class Outbox {
     if (this.#queue.length === 0) finish()
   }
 
-  cut(): void {
-    this.#socket.destroy()
-  }
-
   #pump(): void {
     if (this.#isBusy) return
     const room = PIECE_BYTES - this.#socket.writableLength

@@ -61,10 +61,6 @@ export class SocketConnection implements Connection {
     this.#outbox.end(last, () => this.#webSocket.close(code))
   }
 
-  cut(): void {
-    this.#outbox.cut()
-  }
-
   onClose(then: () => void): void {
     this.#outbox.onClose(then)
   }

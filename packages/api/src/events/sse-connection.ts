@@ -65,10 +65,6 @@ export class SseConnection implements Connection {
     this.#outbox.end(last, () => this.#response.req.socket.end())
   }
 
-  cut(): void {
-    this.#outbox.cut()
-  }
-
   onClose(then: () => void): void {
     this.#outbox.onClose(then)
   }

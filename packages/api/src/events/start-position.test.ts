@@ -52,6 +52,6 @@ describe('a stream begins', () => {
     expect(isFuture(shown, 99)).toBe(true)
     expect(isFuture({ since: { kind: 'start' }, atMs: 0 }, 1)).toBe(false)
     const place = { convoId: 'ab', n: 1, seq: 1 }
-    expect(isFuture({ ...shown, place, target: { xmax: 101, xip: [] } }, 100)).toBe(true)
+    expect(isFuture({ ...shown, place, target: { snapshot: { xmax: 101, xip: [] }, atMs } }, 100)).toBe(true)
   })
 })

@@ -40,6 +40,6 @@ export function startPosition(
 
 /** Whether a position names transactions that have not begun yet: this database has not given it. */
 export function isFuture({ since, target }: StreamPosition, nextId: number): boolean {
-  const shown = [since.kind === 'snapshot' ? since.snapshot : undefined, target]
+  const shown = [since.kind === 'snapshot' ? since.snapshot : undefined, target?.snapshot]
   return shown.some((snapshot) => snapshot !== undefined && snapshot.xmax > nextId)
 }

@@ -22,7 +22,15 @@ const CURSORS: { name: string; cursor: StreamCursor }[] = [
     name: 'an event in a stream of its conversation',
     cursor: { ...base, convoId: place.convoId, since: shown, place },
   },
-  { name: 'a row of the past', cursor: { ...base, since: { kind: 'start' }, place, target: shown.snapshot } },
+  {
+    name: 'a row of the past',
+    cursor: {
+      ...base,
+      since: { kind: 'start' },
+      place,
+      target: { snapshot: shown.snapshot, atMs: 1_795_000_000_000 },
+    },
+  },
 ]
 
 function refusalOf(text: string): string {
@@ -74,6 +82,8 @@ describe('cursors of streams', () => {
       `s:${tag}:0::x5:ab:1`,
       `s:${tag}:0::x5:ab:1:x`,
       `s:${tag}:0::x5:ab:1:1:5`,
+      `s:${tag}:0::x5:ab:1:1:x5`,
+      `s:${tag}:0::x5:ab:1:1:x5:zzzzzzzzz`,
       `m:${tag}:0::x5`,
       `s:${tag}:zzzzzzzzz::x5`,
       `s:${tag}:0::tzzzzzzzzz`,

@@ -20,8 +20,11 @@ export type StreamPosition = {
   /** When `since` was all that there was, Unix ms: everything older has been had. 0 at the start. */
   atMs: number
   place?: Place
-  target?: Snapshot
+  target?: Target
 }
+
+/** As far as the past is being sent; `atMs` as of a position. */
+export type Target = { snapshot: Snapshot; atMs: number }
 
 export type StreamCursor = StreamPosition & {
   /** Of the database's life in which the positions are valid. */
@@ -45,7 +48,7 @@ export function writeStreamCursor({ tag, atMs, convoId, since, place, target }: 
     convoId ?? '',
     writeSince(since),
     ...(place ? [own, place.n, place.seq] : []),
-    ...(place && target ? [writeSnapshot(target)] : []),
+    ...(place && target ? [writeSnapshot(target.snapshot), target.atMs.toString(36)] : []),
   ])
 }
 
@@ -56,14 +59,15 @@ export function isStreamCursor(text: string): boolean {
 
 /** @throws RefusalError InvalidCursor */
 export function readStreamCursor(text: string): StreamCursor {
-  const [kind, tag, at, convoId, since, own, n, seq, target] = decodeCursor(text)
+  const [kind, tag, at, convoId, since, own, n, seq, target, targetAt] = decodeCursor(text)
   if (kind !== 's' || !/^[0-9a-f]{12}$/.test(tag ?? '')) throw invalidCursor()
   if (!CONVO_ID.test(convoId ?? '') || !CONVO_ID.test(own ?? '')) throw invalidCursor()
   const cursor = { tag: tag!, atMs: timeOf(at), convoId: convoId || undefined, since: readSince(since) }
   if (own === undefined) return cursor
   const place = { convoId: own || convoId!, n: integerOf(n), seq: integerOf(seq) }
   if (!place.convoId) throw invalidCursor()
-  return { ...cursor, place, ...(target !== undefined && { target: readSnapshot(target) }) }
+  if (target === undefined) return { ...cursor, place }
+  return { ...cursor, place, target: { snapshot: readSnapshot(target), atMs: timeOf(targetAt) } }
 }
 
 function writeSince(since: Since): string {

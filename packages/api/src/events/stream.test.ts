@@ -70,10 +70,6 @@ class FakeConnection implements Connection {
     return this.backlog
   }
 
-  cut(): void {
-    this.close()
-  }
-
   onClose(then: () => void): void {
     this.#closed.push(then)
   }
@@ -281,6 +277,19 @@ describe('a stream', () => {
     expect(connection.events.filter(({ type }) => type === 'ephemeralEvent').length).toBe(1)
     expect(connection.cursors.at(-1)).toBe(connection.cursors.at(-2))
     expect(connection.events.at(-1)).toMatchObject({ convoId, sender: ALICE, ciphertext: { $bytes: 'AQ==' } })
+  })
+
+  it('keeps no more of what is not kept than of events for a reader that does not read', async () => {
+    const reader = newReader()
+    const convoId = await newConvo(reader.did)
+    const { stream, connection } = await open(reader, undefined)
+    await connection.has('caughtUp')
+    connection.isReading = false
+    const ciphertext = new Uint8Array(4096)
+    for (let i = 0; i < 400; i++)
+      stream.pushEphemeral({ type: 'ephemeralEvent', convoId, sender: ALICE, ciphertext, epoch: 0 })
+    expect(connection.backlog).toBeGreaterThan(MIB)
+    expect(connection.backlog).toBeLessThan(MIB + 10_000)
   })
 
   it('ends by name once, and sends nothing after that', async () => {

@@ -143,12 +143,6 @@ export class Stream implements Subscriber {
     return backlog > 0 && nowMs - this.#progress.atMs > STALL_MS
   }
 
-  /** Ends the stream at once, of which too much waits. */
-  cut(): void {
-    this.#over('slow')
-    this.#connection?.cut()
-  }
-
   /** Ends the stream by name, with the cursor to go on from. */
   end(reason: Exclude<CloseReason, 'client'>): void {
     if (this.#isOver) return
@@ -180,10 +174,10 @@ export class Stream implements Subscriber {
     this.#send(frames)
   }
 
-  async #sendPast({ snapshot }: Attached): Promise<void> {
+  async #sendPast({ snapshot, atMs }: Attached): Promise<void> {
     const { incarnation, query } = this.#options
     const options = { reader: this.reader, incarnation, query }
-    for await (const { round, rows } of backfill(options, this.#start!, snapshot)) {
+    for await (const { round, rows } of backfill(options, this.#start!, { snapshot, atMs })) {
       if (this.#isOver) return
       this.#send(rows.flatMap((row) => this.#pastFrames(row, round)))
       await this.#drained()

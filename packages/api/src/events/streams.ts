@@ -53,7 +53,7 @@ const HEARTBEAT_MS = 15_000
 const SWEEP_MS = 1000
 /** Queries for the past that run at once, each over a connection. */
 const MAX_QUERIES = 3
-/** What may wait for all readers together; the slowest are cut off first. */
+/** What may wait for all readers together; the slowest are closed first. */
 const MAX_WAITING_BYTES = 128 * 2 ** 20
 const STATEMENT_TIMEOUT_MS = 5000
 const QUERY_MS = 6000
@@ -254,9 +254,11 @@ export class Streams {
   }
 
   #shed(): void {
+    let bytes = waitingFrames.bytes
     for (const stream of [...this.#open.keys()].sort((a, b) => b.backlog - a.backlog)) {
-      if (waitingFrames.bytes <= MAX_WAITING_BYTES || stream.backlog === 0) return
-      stream.cut()
+      if (bytes <= MAX_WAITING_BYTES || stream.backlog === 0) return
+      bytes -= stream.backlog
+      stream.end('slow')
     }
   }
 

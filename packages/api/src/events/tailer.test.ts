@@ -27,7 +27,7 @@ beforeEach(() => {
     incarnation: INCARNATION,
     hub,
     log: { warn: (...all: unknown[]) => void warnings.push(all) } as never,
-    cursorOf: (position) => JSON.stringify(position),
+    cursorOf: (position, convoId) => JSON.stringify({ ...position, convoId }),
   })
 })
 afterEach(async () => {
@@ -227,6 +227,28 @@ describe('the tailer', () => {
     await vi.waitFor(() => expect(tailer.horizonLagS).toBeGreaterThan(0.3), { timeout: 5000 })
     await log.commit(0)
     await vi.waitFor(() => expect(tailer.horizonLagS).toBeLessThan(0.3), { timeout: 5000, interval: 5 })
+  })
+
+  it('gives a stream of one conversation cursors that are of it alone', async () => {
+    const convoId = await newConvo(ALICE)
+    const alice = new Notebook({ did: ALICE, convoId })
+    await tailer.attach(alice)
+    await log.add(convoId)
+    await alice.until(`${convoId} 1`)
+    const [frame] = alice.frames
+    expect(JSON.parse(frame!.cursor('one')).convoId).toBe(convoId)
+    expect(JSON.parse(frame!.cursor('all')).convoId).toBeUndefined()
+  })
+
+  it('goes on for all others when somebody is added whose stream has ended', async () => {
+    const convoId = await newConvo(ALICE)
+    const [alice, bob] = [new Notebook({ did: ALICE }), new Notebook({ did: BOB })]
+    await Promise.all([tailer.attach(alice), tailer.attach(bob)])
+    tailer.detach(bob)
+    await log.add(convoId, { kind: 'commit', added: [BOB] })
+    await log.add(convoId)
+    await alice.until(`${convoId} 2`)
+    expect(bob.told).toEqual([])
   })
 
   it('lets go of a stream that is given up before it is attached', async () => {

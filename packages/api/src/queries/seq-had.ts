@@ -22,13 +22,13 @@ export async function seqHadBy(sql: Sql, convoId: string, cursor: StreamCursor):
       from incarnations where replace(tag::text, '-', '') like ${`${tag}%`}
     )
     select incarnation = (select max(incarnation) from incarnations)
-        and greatest(${shown.xmax}::bigint, ${target?.xmax ?? 0}::bigint) > next_id as is_future,
+        and greatest(${shown.xmax}::bigint, ${target?.snapshot.xmax ?? 0}::bigint) > next_id as is_future,
       (select l.seq from log l
         where l.convo_id = ${convoId} and l.seq is not null
           -- Of another life of the database its positions say nothing.
           and (l.incarnation < life.incarnation
             or (l.incarnation = life.incarnation and (${isShown(sql, 'l.pos', shown)}
-              or (${convoId}::text < ${place?.convoId ?? ''}::text and ${isShown(sql, 'l.pos', target ?? NOTHING)}))))
+              or (${convoId}::text < ${place?.convoId ?? ''}::text and ${isShown(sql, 'l.pos', target?.snapshot ?? NOTHING)}))))
           and ${since.kind === 'snapshot' || target !== undefined}
         order by l.seq desc limit 1)::float8 as seq
     from life`

@@ -77,6 +77,13 @@ test('each refusal of a byte field is declared by the methods that have it', () 
   }
 })
 
+test('both streams have the same events, each defined where its short name is looked up', () => {
+  const eventsOf = (id: string) => Object.entries(readDocument(id).defs).filter(([name]) => name !== 'main')
+  const events = eventsOf('blue.catbird.mls.streamConvoEvents')
+  expect(events.length).toBe(7)
+  expect(eventsOf('blue.catbird.mls.subscribeConvoEvents')).toEqual(events)
+})
+
 test('kinds and names of methods', () => {
   expect(isProcedure('blue.catbird.mls.getConvos')).toBe(false)
   expect(isProcedure('blue.catbird.mls.sendMessage')).toBe(true)
