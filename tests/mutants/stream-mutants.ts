@@ -59,9 +59,16 @@ export const STREAM_MUTANTS: Mutant[] = [
     killer: OUTBOX,
   },
   {
+    name: 'a small frame overtakes the rest of a large one',
+    file: `${EVENTS}/outbox.ts`,
+    find: 'this.#queue.length === 0 && bytes <= PIECE_BYTES',
+    replace: 'bytes <= PIECE_BYTES',
+    killer: OUTBOX,
+  },
+  {
     name: 'a frame of any size is handed over at once',
     file: `${EVENTS}/outbox.ts`,
-    find: 'if (bytes <= PIECE_BYTES) {',
+    find: 'if (this.#queue.length === 0 && bytes <= PIECE_BYTES) {',
     replace: 'if (bytes > 0) {',
     killer: OUTBOX,
   },

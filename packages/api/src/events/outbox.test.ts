@@ -64,6 +64,18 @@ describe('an outbox', () => {
     expect(Buffer.concat(slow.taken)).toEqual(Buffer.concat(frames))
   })
 
+  it('lets nothing overtake the rest of a large frame, whenever it comes', async () => {
+    const frames = [Buffer.alloc(100 * KIB, 1), Buffer.alloc(10, 2), Buffer.alloc(10, 3)]
+    outbox.send(frames.slice(0, 1))
+    // The first piece has left, and the next has not been handed over.
+    await slow.leave()
+    outbox.send(frames.slice(1, 2))
+    await slow.leave()
+    outbox.send(frames.slice(2))
+    await slow.leaveAll()
+    expect(Buffer.concat(slow.taken).equals(Buffer.concat(frames))).toBe(true)
+  })
+
   it('tells what waits behind the frame that is on its way', async () => {
     outbox.send([Buffer.alloc(150 * KIB)])
     expect(outbox.waiting).toBe(0)

@@ -76,7 +76,7 @@ export class Outbox {
     if (!this.isOpen) return
     let bytes = this.backlog
     for (const { length } of frames) bytes += length
-    if (bytes <= PIECE_BYTES) {
+    if (this.#queue.length === 0 && bytes <= PIECE_BYTES) {
       this.#socket.cork()
       for (const frame of frames) this.#write(frame, true)
       this.#socket.uncork()
