@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { pipeline } from 'node:stream/promises'
 import { MIGRATIONS_TABLE, migrate } from '@catbird/api/database/migrate'
 import postgres from 'postgres'
 import { inject } from 'vitest'
@@ -48,7 +47,11 @@ async function tablesOf(sql: Transaction): Promise<string[]> {
   return rows.map(({ name }) => name)
 }
 
+/** In the text form of whole rows, which loses nothing. */
 async function copy(table: string, from: Transaction, to: Transaction): Promise<void> {
-  const rows = await from`copy ${from(table)} to stdout`.readable()
-  await pipeline(rows, await to`copy ${to(table)} from stdin`.writable())
+  const found = await from<{ row: string }[]>`select t::text as row from ${from(table)} t`
+  const rows = found.map(({ row }) => row)
+  await to`
+    insert into ${to(table)} overriding system value
+    select (row::${to(table)}).* from unnest(${rows}::text[]) as row`
 }
