@@ -16,8 +16,8 @@ function useOtherProcess(server: SharedServer['server']): { heard: Ephemeral[] }
   const heard: Ephemeral[] = []
   let other: Ephemerals
   beforeAll(async () => {
-    other = new Ephemerals({ databaseUrl: server().databaseUrl, log: pino({ level: 'silent' }) })
-    other.listen((ephemeral) => heard.push(ephemeral))
+    const options = { databaseUrl: server().databaseUrl, log: pino({ level: 'silent' }) }
+    other = new Ephemerals(options, (ephemeral) => heard.push(ephemeral))
     await other.start()
   })
   beforeEach(() => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { InflightBudget } from '@catbird/api/xrpc/inflight-budget'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import type { TestClient } from '../support/client.ts'
 import { createConvo, messageFor, newGroupId } from '../support/convo.ts'
@@ -132,6 +133,16 @@ describe.each(KINDS)('streams over %s', (kind) => {
     }
     await openAll(alice)
     await eventually('no others', async () => (await activeOn(server())) === MAX_PER_DID)
+  })
+
+  it('hold nothing of the room for requests while they are open', async () => {
+    const [alice] = people('alice')
+    const admit = vi.spyOn(InflightBudget.prototype, 'admit')
+    onTestFinished(() => admit.mockRestore())
+    await (await open(alice)).until('caughtUp')
+    const budget = admit.mock.contexts[0] as InflightBudget
+    await eventually('an empty budget', () => budget.used === 0)
+    expect(await activeOn(server())).toBeGreaterThan(0)
   })
 
   it('take no place when they are refused', async () => {

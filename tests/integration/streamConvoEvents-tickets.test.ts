@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { WebSocket } from 'ws'
 import { createConvo, messageFor } from '../support/convo.ts'
 import { eventually } from '../support/eventually.ts'
 import { expectError } from '../support/expect-error.ts'
@@ -12,6 +14,22 @@ import { newDid } from '../support/use-server.ts'
 type Options = Partial<ReaderOptions>
 
 const KINDS = ['sse', 'socket'] as const
+
+/** What a request for a stream is answered with. */
+async function statusOf(kind: ReaderKind, url: string): Promise<number> {
+  if (kind === 'sse') {
+    const response = await fetch(url)
+    await response.body!.cancel()
+    return response.status
+  }
+  const socket = new WebSocket(url.replace('http', 'ws'))
+  socket.on('error', () => {})
+  const opened = once(socket, 'upgrade').then(([answer]) => answer)
+  const refused = once(socket, 'unexpected-response').then(([, answer]) => answer)
+  const { statusCode } = await Promise.race([opened, refused])
+  socket.terminate()
+  return statusCode
+}
 
 describe.each(KINDS)('a stream over %s with a ticket', (kind) => {
   let database: TestDatabase
@@ -91,10 +109,28 @@ describe.each(KINDS)('a stream over %s with a ticket', (kind) => {
     const alice = newClient('alice')
     const ticket = await ticketFor(alice)
     await sql`update tickets set expires_at = now() - interval '1 millisecond'`
-    for (const bad of [ticket, '', 'x', ticket.slice(1), `${ticket}A`, 'A'.repeat(43), 'é'.repeat(43)]) {
+    const failures = async (reason: string) =>
+      (await Scrape.of(servers[0]!.url)).value('auth_failures_total', { reason })
+    const before = { ticket: await failures('ticket'), malformed: await failures('malformed') }
+    for (const bad of [ticket, 'A'.repeat(43)]) expectError(await refusal({ ticket: bad }), 'InvalidToken')
+    expect(await failures('ticket')).toBe(before.ticket + 2)
+    for (const bad of ['', 'x', ticket.slice(1), `${ticket}A`, 'é'.repeat(43)]) {
       expectError(await refusal({ ticket: bad }), 'InvalidToken')
     }
+    expect(await failures('malformed')).toBe(before.malformed + 5)
     expectError(await refusal({ ticket: 'A'.repeat(2000) }), 'InvalidToken')
+  })
+
+  it('takes convo_id as well as convoId', async () => {
+    const alice = newClient('alice')
+    const [convoId, other] = [await createConvo(alice, { epoch: 0 }), await createConvo(alice, { epoch: 0 })]
+    const ticket = await ticketFor(alice, { convoId })
+    const urlFor = (id: string) => {
+      const method = { sse: 'streamConvoEvents', socket: 'subscribeConvoEvents' }[kind]
+      return `${servers[0]!.url}/xrpc/blue.catbird.mls.${method}?ticket=${ticket}&convo_id=${id}`
+    }
+    expect(await statusOf(kind, urlFor(other))).toBe(401)
+    expect(await statusOf(kind, urlFor(convoId))).toBe({ sse: 200, socket: 101 }[kind])
   })
 
   it('opens streams and nothing else', async () => {
@@ -112,6 +148,22 @@ describe.each(KINDS)('a stream over %s with a ticket', (kind) => {
     await sql`insert into blocked_dids (did) values (${alice.did})`
     await eventually('the block', async () => (await alice.call('getConvos')).status === 403)
     expectError(await refusal({ ticket: second }), 'Forbidden')
+  })
+
+  it('is refused for a while to an address that tries too many', async () => {
+    const server = await startTestServer(
+      { ...MODES[2].env, RATE_LIMIT_ENABLED: 'true', RATE_LIMIT_FAILED_AUTH: '3' },
+      database,
+    )
+    onTestFinished(() => server.stop())
+    const ticket = await ticketFor(newClient('alice'))
+    for (let i = 0; i < 3; i++) {
+      expectError(await refusal({ ticket: 'A'.repeat(43) }, kind, server), 'InvalidToken')
+    }
+    for (const one of ['A'.repeat(43), ticket]) {
+      expectError(await refusal({ ticket: one }, kind, server), 'RateLimitExceeded')
+    }
+    await (await open({ ticket })).until('caughtUp')
   })
 
   it('leaves no trace of tickets, cursors, names and messages in logs and metrics', async () => {

@@ -1,4 +1,5 @@
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { Tailer } from '@catbird/api/events/tailer'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { TestClient } from '../support/client.ts'
 import { commitFor, createConvo, messageFor } from '../support/convo.ts'
 import { ascending } from '../support/matchers.ts'
@@ -80,6 +81,16 @@ describe.each(WAYS)('a stream over $kind', ({ kind, env }) => {
     }
     expect(infosIn(reader.events)).toEqual(['caughtUp'])
     expect(infosIn(reader.events.slice(-3))).toEqual(['caughtUp'])
+  })
+
+  it('is told of what its own server commits, and need not find it', async () => {
+    const [alice] = people('alice')
+    const convoId = await createConvo(alice, { epoch: 0 })
+    await (await open(alice)).until('caughtUp')
+    const poke = vi.spyOn(Tailer.prototype, 'poke')
+    onTestFinished(() => poke.mockRestore())
+    await send(alice, convoId)
+    expect(poke).toHaveBeenCalled()
   })
 
   it('tells of every entry what getMessages tells, live and from the past', async () => {

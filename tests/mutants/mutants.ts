@@ -5,6 +5,7 @@ import { GROUP_COMMIT_MUTANTS } from './group-commit-mutants.ts'
 import type { Mutant } from './mutant.ts'
 import { SHARD_MUTANTS } from './shard-mutants.ts'
 import { STORE_MUTANTS } from './store-mutants.ts'
+import { STREAM_ACCESS_MUTANTS } from './stream-access-mutants.ts'
 import { STREAM_MUTANTS } from './stream-mutants.ts'
 
 /** Every fault that is planted: each is one that somebody could make, and that must not go unnoticed. */
@@ -16,4 +17,5 @@ export const MUTANTS: Mutant[] = [
   ...FRONT_MUTANTS,
   ...AUTH_MUTANTS,
   ...STREAM_MUTANTS,
+  ...STREAM_ACCESS_MUTANTS,
 ]

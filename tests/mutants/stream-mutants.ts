@@ -8,9 +8,7 @@ const BACKFILL = test(`${EVENTS}/backfill.test.ts`)
 const TAILER = test(`${EVENTS}/tailer.test.ts`)
 const STREAM = test(`${EVENTS}/stream.test.ts`)
 const CURSOR = test(`${EVENTS}/stream-cursor.test.ts`)
-const START = test(`${EVENTS}/start-position.test.ts`)
 const SNAPSHOT = test(`${EVENTS}/snapshot.test.ts`)
-const TICKETS = test('packages/api/src/auth/tickets.test.ts')
 const WRITE_UNITS = test('packages/shard-worker/src/store/write-units.test.ts', 'position above|is over')
 const OUTBOX = test(`${EVENTS}/outbox.test.ts`)
 
@@ -234,38 +232,31 @@ export const STREAM_MUTANTS: Mutant[] = [
     killer: CURSOR,
   },
   {
-    name: 'a cursor of another life of the database counts in this one',
-    file: `${EVENTS}/start-position.ts`,
-    find: 'if (cursor.tag === tag) {',
-    replace: 'if (cursor.tag) {',
-    killer: START,
-  },
-  {
-    name: 'the cursor of a stream of one conversation serves for all',
-    file: `${EVENTS}/start-position.ts`,
-    find: 'if (cursor.convoId !== undefined && cursor.convoId !== convoId) throw invalidCursor()',
+    name: 'where the last stream was is where the next one begins',
+    file: `${EVENTS}/tailer.ts`,
+    find: '        this.#passed = undefined\n',
     replace: '',
-    killer: START,
+    killer: TAILER,
   },
   {
-    name: 'a ticket is good until it expires',
-    file: 'packages/api/src/auth/tickets.ts',
-    find: 'delete from tickets\n',
-    replace: 'update tickets set did = did\n',
-    killer: TICKETS,
+    name: 'a message that is gone holds up all others',
+    file: `${EVENTS}/tailer.ts`,
+    find: 'if (row.size === 0 || row.bytes || !hub.wants(row)) hub.pass',
+    replace: 'hub.pass',
+    killer: TAILER,
   },
   {
-    name: 'a ticket is good for any stream',
-    file: 'packages/api/src/auth/tickets.ts',
-    find: `and convo_id is not distinct from \${convoId ?? null}::text`,
-    replace: `and (convo_id is not distinct from \${convoId ?? null}::text or true)`,
-    killer: TICKETS,
+    name: 'whoever waits for a step is not bounded',
+    file: `${EVENTS}/tailer.ts`,
+    find: 'if (this.#afterwards.length < MAX_AFTERWARDS) this',
+    replace: 'this',
+    killer: TAILER,
   },
   {
-    name: 'a ticket is good for ever',
-    file: 'packages/api/src/auth/tickets.ts',
-    find: 'and expires_at > now()',
-    replace: '',
-    killer: TICKETS,
+    name: 'a heartbeat repeats the newest event',
+    file: `${EVENTS}/stream.ts`,
+    find: 'const position = this.#held ? undefined : this.#options.tailer.position',
+    replace: 'const position = undefined as StreamPosition | undefined',
+    killer: STREAM,
   },
 ]

@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.ts'
 import { createTestDatabase, openSql } from '../support/postgres.ts'
 import { ServerProcess } from '../support/server-process.ts'
 import { startOwnDatabaseServer } from '../support/streams/own-database-server.ts'
-import { createNewDatabase, dumpAndRestore } from '../support/streams/restored-database.ts'
+import { dumpAndRestore } from '../support/streams/restored-database.ts'
 import { readHeads, readLogHashes } from '../support/streams/stored-truth.ts'
 import { StreamWorld } from '../support/streams/stream-world.ts'
 
@@ -20,7 +20,7 @@ describe('over a dump and a restore', () => {
   })
 
   it.each([
-    { where: 'into another database of the same server', create: createNewDatabase },
+    { where: 'into another database of the same server', create: createTestDatabase },
     // Where transactions have lower ids.
     { where: 'into a new server', create: startOwnDatabaseServer },
   ])(

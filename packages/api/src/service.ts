@@ -127,8 +127,9 @@ async function startOnDatabase(started: Started): Promise<Service> {
     metrics,
     log,
   })
-  const ephemerals = new Ephemerals({ databaseUrl: database.url, log })
-  ephemerals.listen((ephemeral) => streams.passEphemeral(ephemeral))
+  const ephemerals = new Ephemerals({ databaseUrl: database.url, log }, (ephemeral) =>
+    streams.passEphemeral(ephemeral),
+  )
   await ephemerals.start()
   const trustedProxies = trustProxies(config.server.trustedProxies)
   const context: AppContext = {

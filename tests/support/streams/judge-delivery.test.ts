@@ -207,6 +207,20 @@ describe('finds', () => {
     ])
   })
 
+  it('a connection that begins far before its cursor', () => {
+    const connections = [
+      { cursor: '0', events },
+      { cursor: 'c19', events: events.slice(placeOf('aa', 8)) },
+    ]
+    expect(faultLines(judge(connections))).toEqual([])
+    const again = events.slice(placeOf('aa', 8)).filter(({ type }) => type === 'messageEvent').length
+    expect(again).toBeGreaterThan(1)
+    expect(faultLines(judge(connections, { maxAgain: again }))).toEqual([])
+    expect(faultLines(judge(connections, { maxAgain: again - 1 }))).toEqual([
+      expect.stringMatching(/^1 repeats: aa\/9 \(more than \d again\)$/),
+    ])
+  })
+
   it('what a restored database has and the reader never got again', () => {
     const survived = new Map([
       ['aa', { n: 10, seq: 7 }],

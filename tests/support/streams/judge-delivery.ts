@@ -15,6 +15,8 @@ export type ReaderTruth = {
    * last OutdatedCursor are forgotten, those of the restored database have to come.
    */
   survived?: ReadonlyMap<string, Survived>
+  /** How many entries that a cursor says were had may come again on the connection that goes on from it. */
+  maxAgain?: number
 }
 
 export type Delivery = {
@@ -26,9 +28,12 @@ export type Delivery = {
 
 /** The place in the rows where a cursor was first seen on the connection that had it last. */
 type CursorPlace = { row: number; connection: number }
-type Connection = { row: number; covered: readonly number[] }
+/** `again`: how many entries came that its cursor says the reader has had. */
+type Connection = { row: number; covered: readonly number[]; again: number }
 
 const FROM_THE_OLDEST = digest('0')
+/** What was committed at about the same time as the event whose cursor a connection goes on from may come again. */
+const MAX_AGAIN = 100
 
 /** Walks through a delivery from its beginning and compares it with the truth. */
 export class DeliveryJudge {
@@ -90,7 +95,7 @@ export class DeliveryJudge {
 
   #connect(row: LedgerRow, index: number): void {
     const covered = this.#coveredAt(row.cursor)
-    this.#connections.push({ row: index, covered })
+    this.#connections.push({ row: index, covered, again: 0 })
     for (const [at, convo] of this.#convos.entries()) convo.connect(covered[at]!)
   }
 
@@ -120,7 +125,7 @@ export class DeliveryJudge {
     const n = isGone ? convo.lastN : (entry?.n ?? convo.lastN)
     const isRepeat = convo.received.has(seq)
     this.#verdict.entries++
-    if (isRepeat) this.#verdict.repeated++
+    if (isRepeat) this.#takeRepeat(convo, row)
     const isLate = !isRepeat && seq < convo.highest
     if (seq <= convo.lastSeq || isLate || n < convo.lastN) this.#report('outOfOrder', convo, seq)
     if (isRepeat && convo.hasNew) this.#report('repeats', convo, seq)
@@ -128,6 +133,15 @@ export class DeliveryJudge {
     this.#checkGap(convo, until, `before ${seq}`)
     if (!isGone) this.#compareEntry(convo, row, entry)
     convo.takeEntry(seq, n)
+  }
+
+  #takeRepeat(convo: ConvoDelivery, { convo: index, seq }: LedgerRow): void {
+    this.#verdict.repeated++
+    const connection = this.#connections.at(-1)!
+    if (seq > (connection.covered[index] ?? 0)) return
+    connection.again++
+    const { maxAgain = MAX_AGAIN } = this.#truth
+    if (connection.again === maxAgain + 1) this.#report('repeats', convo, seq, `more than ${maxAgain} again`)
   }
 
   #compareEntry(convo: ConvoDelivery, row: LedgerRow, entry: TruthEntry | undefined): void {

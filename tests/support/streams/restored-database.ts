@@ -1,26 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import { MIGRATIONS_TABLE, migrate } from '@catbird/api/database/migrate'
 import postgres from 'postgres'
-import { inject } from 'vitest'
-import { databaseUrl, runOnServer } from '../database-server.ts'
-import { createTestDatabase, type TestDatabase } from '../postgres.ts'
 
 type Transaction = postgres.TransactionSql
 
-/** A migrated database whose tables were made for it: a clone of the template has those of the template. */
-export async function createNewDatabase(): Promise<TestDatabase> {
-  const { url, template } = inject('databaseServer')
-  // Of a server that was given, a new schema.
-  if (template === undefined) return createTestDatabase()
-  const name = `catbird_test_${randomBytes(8).toString('hex')}`
-  await runOnServer(url, `create database ${name}`)
-  return {
-    url: databaseUrl(url, name),
-    drop: () => runOnServer(url, `drop database if exists ${name} with (force)`),
-  }
-}
-
-/** Copies all rows, as of one moment, into new tables, and the state of their sequences: what a dump and a restore do. */
+/** Copies all rows, as of one moment, into empty tables, and the state of their sequences: what a dump and a restore do. */
 export async function dumpAndRestore(fromUrl: string, toUrl: string): Promise<void> {
   await migrate(toUrl)
   const from = postgres(fromUrl, { max: 1 })

@@ -1,5 +1,5 @@
 import { openPool, type Pool } from '@catbird/shared/sql'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../../../tests/support/postgres.ts'
 import { currentIncarnation, isSameLife } from './incarnation.ts'
 
@@ -32,6 +32,22 @@ describe('currentIncarnation', () => {
     expect(after.incarnation).toBeGreaterThan(before.incarnation)
     expect(after.tag).not.toBe(before.tag)
     expect(await isSameLife(sql, after)).toBe(true)
+  })
+
+  it('is another in a copy of the database', async () => {
+    const original = await currentIncarnation(sql)
+    // Both are clones of one database.
+    const copy = await createTestDatabase()
+    const copySql = openPool(copy.url, { max: 1, name: 'test', statementTimeoutMs: 5000 })
+    onTestFinished(async () => {
+      await copySql.end()
+      await copy.drop()
+    })
+    const rows = await sql`select * from incarnations`
+    await copySql`insert into incarnations overriding system value
+      select * from jsonb_populate_recordset(null::incarnations, ${copySql.json(rows as never)})`
+    expect(await isSameLife(copySql, original)).toBe(false)
+    expect(await isSameLife(sql, original)).toBe(true)
   })
 
   it('is another when the log is another table than before, as after a restore into the same database', async () => {

@@ -32,11 +32,12 @@ export async function isSameLife(sql: Sql, { incarnation }: Incarnation): Promis
 
 /**
  * The timeline of the WAL that is being written: the control file tells a new one only after the next checkpoint. The log
- * has another object id after a restore from a dump, also into the same cluster.
+ * has another object id after a restore from a dump, also into the same cluster; a copy of the database has another one.
  */
 function presentLife(sql: Sql) {
   return sql`
-    select system_identifier::text || '/' || 'log'::regclass::oid::text as system_identifier,
+    select concat_ws('/', system_identifier, (select oid from pg_database where datname = current_database()),
+        'log'::regclass::oid) as system_identifier,
       ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer as timeline
     from pg_control_system()`
 }

@@ -18,19 +18,19 @@ export type Ephemeral = { convoId: string; sender: string; ciphertext: Uint8Arra
 export class Ephemerals {
   readonly #channel: NotifyChannel
   readonly #log: Logger
-  readonly #listeners: ((ephemeral: Ephemeral) => void)[] = []
+  readonly #onEphemeral: (ephemeral: Ephemeral) => void
   #waiting: string[] = []
   #running: Promise<void> | undefined
 
-  constructor({ databaseUrl, log }: { databaseUrl: string; log: Logger }) {
+  /** @param onEphemeral called with each that was published in any process, this one too */
+  constructor(
+    { databaseUrl, log }: { databaseUrl: string; log: Logger },
+    onEphemeral: (ephemeral: Ephemeral) => void,
+  ) {
     const options = { databaseUrl, log, name: 'ephemerals' }
     this.#channel = new NotifyChannel(options, (text) => this.#deliver(text))
     this.#log = log
-  }
-
-  /** Calls back with each that was published in any process, this one too. */
-  listen(onEphemeral: (ephemeral: Ephemeral) => void): void {
-    this.#listeners.push(onEphemeral)
+    this.#onEphemeral = onEphemeral
   }
 
   start(): Promise<void> {
@@ -72,12 +72,10 @@ export class Ephemerals {
     const ephemeral = fromText(text)
     // Anybody who may use the database can say anything here.
     if (!ephemeral) return
-    for (const onEphemeral of this.#listeners) {
-      try {
-        onEphemeral(ephemeral)
-      } catch (error) {
-        this.#log.warn({ err: error }, 'An ephemeral message was not delivered')
-      }
+    try {
+      this.#onEphemeral(ephemeral)
+    } catch (error) {
+      this.#log.warn({ err: error }, 'An ephemeral message was not delivered')
     }
   }
 }

@@ -1,7 +1,8 @@
 import { RenewablePool } from '@catbird/shared/renewable-pool'
 import { openPool } from '@catbird/shared/sql'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { CloseReason, Connection } from './connection.ts'
+import { FakeConnection } from './connection.fixture.ts'
+import type { CloseReason } from './connection.ts'
 import { Hub } from './hub.ts'
 import { INCARNATION, LogFixture } from './log.fixture.ts'
 import type { Reader } from './read-memberships.ts'
@@ -35,69 +36,6 @@ afterEach(async () => {
 
 const cursorOf = (position: StreamPosition, convoId: string | undefined) =>
   writeStreamCursor({ ...position, tag: TAG, convoId })
-
-/** A connection whose peer reads when it is told to. */
-class FakeConnection implements Connection {
-  readonly form = 'sse'
-  readonly events: Record<string, unknown>[] = []
-  readonly cursors: string[] = []
-  backlog = 0
-  isReading = true
-  isEnded = false
-  #drained: (() => void)[] = []
-  #closed: (() => void)[] = []
-
-  send(frames: readonly Buffer[]): void {
-    for (const frame of frames) {
-      const [, cursor, json] = /^id: (.*)\ndata: (.*)\n\n$/s.exec(frame.toString())!
-      this.events.push(JSON.parse(json!))
-      this.cursors.push(cursor!)
-      if (!this.isReading) this.backlog += frame.length
-    }
-  }
-
-  whenDrained(then: () => void): void {
-    if (this.backlog === 0) setImmediate(then)
-    else this.#drained.push(then)
-  }
-
-  end(last?: Buffer): void {
-    if (last) this.send([last])
-    this.isEnded = true
-  }
-
-  get waiting(): number {
-    return this.backlog
-  }
-
-  onClose(then: () => void): void {
-    this.#closed.push(then)
-  }
-
-  read(): void {
-    this.isReading = true
-    this.backlog = 0
-    for (const then of this.#drained.splice(0)) then()
-  }
-
-  close(): void {
-    for (const then of [...this.#closed, ...this.#drained]) then()
-  }
-
-  get seqs(): unknown[] {
-    return this.events
-      .filter(({ type }) => type === 'messageEvent')
-      .map(({ message }) => (message as { seq: number }).seq)
-  }
-
-  get infos(): unknown[] {
-    return this.events.filter(({ type }) => type === 'infoEvent').map(({ info }) => info)
-  }
-
-  async has(info: string): Promise<void> {
-    await vi.waitFor(() => expect(this.infos).toContain(info), { timeout: 8000, interval: 5 })
-  }
-}
 
 async function open(reader: Reader, start: StreamPosition | undefined, connection = new FakeConnection()) {
   const ends: CloseReason[] = []
@@ -304,6 +242,26 @@ describe('a stream', () => {
     stream.heartbeat()
     expect(ends).toEqual(['shutdown'])
     expect(connection.infos).toEqual(['caughtUp', 'ShuttingDown'])
+  })
+
+  it('tells in a heartbeat that everything up to now has been had, also when nothing of it was for this reader', async () => {
+    const [reader, other] = [newReader(), newReader()]
+    const convoId = await newConvo(reader.did)
+    const { stream, connection } = await open({ ...reader, convoId }, undefined)
+    await connection.has('caughtUp')
+    const another = await open(other, undefined)
+    await another.connection.has('caughtUp')
+    const [quiet, unrelated] = [connection.cursors.length, await newConvo(other.did)]
+    await log.add(unrelated)
+    await vi.waitFor(() => expect(another.connection.seqs).toEqual([1]), { timeout: 5000 })
+    stream.heartbeat()
+    expect(connection.cursors).toHaveLength(quiet + 1)
+    const { since, convoId: scope } = readStreamCursor(connection.cursors.at(-1)!)
+    expect(scope).toBe(convoId)
+    if (since.kind !== 'snapshot') throw new Error('a heartbeat has no snapshot')
+    expect((await log.tail(since.snapshot)).rows).toEqual([])
+    stream.end('shutdown')
+    expect(readStreamCursor(connection.cursors.at(-1)!).convoId).toBe(convoId)
   })
 
   it('ends as failed when the past cannot be read', async () => {

@@ -68,6 +68,15 @@ class Notebook implements Subscriber {
   }
 }
 
+/** What somebody has not had who has this frame's cursor. */
+async function behind(frame: Frame): Promise<string[]> {
+  const { since, place } = JSON.parse(frame.cursor('all')) as StreamPosition
+  if (since.kind !== 'snapshot') throw new Error('a live event has no snapshot')
+  const { rows } = await log.tail(since.snapshot)
+  const left = rows.filter(({ convoId, n }) => convoId !== place!.convoId || n > place!.n)
+  return left.map(({ convoId, seq }) => `${convoId} ${seq}`)
+}
+
 let serial = 0
 const newConvo = async (...members: string[]) => {
   const convoId = `ab${serial++}`
@@ -208,13 +217,23 @@ describe('the tailer', () => {
     await alice.until(`${one} 1`)
     expect(alice.told).toEqual([`${two} 1`, `${two} 2`, `${one} 1`])
     for (const [i, frame] of alice.frames.entries()) {
-      const { since, place } = JSON.parse(frame.cursor('all')) as StreamPosition
-      if (since.kind !== 'snapshot') throw new Error('a live event has no snapshot')
-      const { rows } = await log.tail(since.snapshot)
-      const left = rows.filter(({ convoId, n }) => convoId !== place!.convoId || n > place!.n)
-      const rest = left.map(({ convoId, seq }) => `${convoId} ${seq}`)
+      const rest = await behind(frame)
       expect(rest).toEqual(expect.arrayContaining(alice.told.slice(i + 1)))
       expect(rest).not.toContain(alice.told[i])
+    }
+  })
+
+  it('gives events that come together a cursor each', async () => {
+    const convoId = await newConvo(ALICE)
+    const alice = new Notebook({ did: ALICE })
+    await tailer.attach(alice)
+    await log.begin(0)
+    for (let i = 0; i < 4; i++) await log.add(convoId, {}, 0)
+    await log.commit(0)
+    await alice.until(`${convoId} 4`)
+    expect(alice.flushes).toBe(1)
+    for (const [i, frame] of alice.frames.entries()) {
+      expect(await behind(frame)).toEqual(alice.told.slice(i + 1))
     }
   })
 
@@ -224,7 +243,9 @@ describe('the tailer', () => {
     await log.begin(0)
     // Only when a later one has ended does it hold anything.
     await newConvo(ALICE)
-    await vi.waitFor(() => expect(tailer.horizonLagS).toBeGreaterThan(0.3), { timeout: 5000 })
+    for (const seconds of [0.3, 0.6]) {
+      await vi.waitFor(() => expect(tailer.horizonLagS).toBeGreaterThan(seconds), { timeout: 5000 })
+    }
     await log.commit(0)
     await vi.waitFor(() => expect(tailer.horizonLagS).toBeLessThan(0.3), { timeout: 5000, interval: 5 })
   })
@@ -249,6 +270,52 @@ describe('the tailer', () => {
     await log.add(convoId)
     await alice.until(`${convoId} 2`)
     expect(bob.told).toEqual([])
+  })
+
+  it('passes over a message that has expired since its row was read', async () => {
+    const convoId = await newConvo(ALICE)
+    const alice = new Notebook({ did: ALICE })
+    await tailer.attach(alice)
+    await log.begin(0)
+    for (const size of [10, 20_000, 10]) await log.add(convoId, { bytes: Buffer.alloc(size) }, 0)
+    const call = pool.call.bind(pool)
+    vi.spyOn(pool, 'call').mockImplementation(async (run, ms, onDeadline) => {
+      if (alice.frames.length > 0) await log.sql`delete from log where seq = 2 and convo_id = ${convoId}`
+      return call(run, ms, onDeadline)
+    })
+    await log.commit(0)
+    await alice.until(`${convoId} 3`)
+    expect(alice.told).toEqual([`${convoId} 1`, `${convoId} 3`])
+  })
+
+  it('forgets where it was when its last stream ends', async () => {
+    const convoId = await newConvo(ALICE)
+    const alice = new Notebook({ did: ALICE })
+    await tailer.attach(alice)
+    expect(tailer.position).toBeDefined()
+    tailer.detach(alice)
+    await vi.waitFor(() => expect(tailer.position).toBeUndefined(), { timeout: 5000 })
+    await log.add(convoId)
+    const bob = new Notebook({ did: ALICE })
+    await tailer.attach(bob)
+    await log.add(convoId)
+    await bob.until(`${convoId} 2`)
+    expect(bob.told).toEqual([`${convoId} 2`])
+    expect(alice.told).toEqual([])
+  })
+
+  it('calls back after what has been committed, and bounds those who wait', async () => {
+    const convoId = await newConvo(ALICE)
+    const alice = new Notebook({ did: ALICE })
+    await tailer.attach(alice)
+    await log.add(convoId)
+    const heard: { i: number; told: string[] }[] = []
+    for (let i = 0; i < 1100; i++) tailer.afterwards(() => heard.push({ i, told: alice.told }))
+    await vi.waitFor(() => expect(heard.length).toBeGreaterThan(0), { timeout: 5000 })
+    expect(heard).toHaveLength(1000)
+    expect(heard.at(-1)).toEqual({ i: 999, told: [`${convoId} 1`] })
+    tailer.afterwards(() => heard.push({ i: 1100, told: alice.told }))
+    await vi.waitFor(() => expect(heard).toHaveLength(1001), { timeout: 5000 })
   })
 
   it('lets go of a stream that is given up before it is attached', async () => {
