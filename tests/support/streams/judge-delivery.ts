@@ -138,7 +138,8 @@ export class DeliveryJudge {
   #takeRepeat(convo: ConvoDelivery, { convo: index, seq }: LedgerRow): void {
     this.#verdict.repeated++
     const connection = this.#connections.at(-1)!
-    if (seq > (connection.covered[index] ?? 0)) return
+    // After a restore streams begin farther back.
+    if (this.#truth.survived !== undefined || seq > (connection.covered[index] ?? 0)) return
     connection.again++
     const { maxAgain = MAX_AGAIN } = this.#truth
     if (connection.again === maxAgain + 1) this.#report('repeats', convo, seq, `more than ${maxAgain} again`)
