@@ -24,7 +24,7 @@ function openEngine(url: string) {
     store,
     newId: newEntryId,
     random: Math.random,
-    telemetry: new ShardTelemetry(new Registry(), 0, systemClock, () => {}),
+    telemetry: new ShardTelemetry(new Registry(), { shard: 0, isDebug: false }, systemClock, () => {}),
     limits: {
       mailboxCommands: 1000,
       mailboxBytes: 64 * 2 ** 20,

@@ -1,17 +1,16 @@
 import { randomBytes } from 'node:crypto'
-import { craftApplicationMessage, craftCommit } from '../support/frames.ts'
+import { type FrameKind, FrameWriter, GROUP_ID_BYTES } from '../load/frame-writer.ts'
 
-export type Kind = 'commit' | 'message'
+export type Kind = FrameKind
 
 /** Conversations to load, with the epoch that each has reached: a worker owns some and takes them in turn. */
 export class Workload {
   readonly convoIds: string[]
   readonly #epochs: number[]
-  readonly #frames = new Map<string, Uint8Array<ArrayBuffer>>()
+  readonly #frames = new FrameWriter()
 
   constructor(count: number) {
-    const run = randomBytes(8).toString('hex')
-    this.convoIds = Array.from({ length: count }, (_, i) => run + i.toString(16).padStart(16, '0'))
+    this.convoIds = Array.from({ length: count }, () => randomBytes(GROUP_ID_BYTES).toString('hex'))
     this.#epochs = new Array(count).fill(0)
   }
 
@@ -23,19 +22,9 @@ export class Workload {
     this.#epochs[index]!++
   }
 
-  /** A frame with a valid header for the conversation's epoch; made once per conversation, then only renumbered. */
+  /** A frame for the conversation's epoch, unlike all others, in a buffer that the next call writes over. */
   frame(kind: Kind, index: number): Uint8Array<ArrayBuffer> {
-    const key = `${kind}${index}`
-    const groupId = Buffer.from(this.convoIds[index]!, 'hex')
-    let frame = this.#frames.get(key)
-    if (!frame) {
-      const craft = kind === 'commit' ? craftCommit : craftApplicationMessage
-      frame = craft({ groupId, epoch: 0, size: 800 })
-      this.#frames.set(key, frame)
-    }
-    // version u16, wire format u16, one byte of length, the group id, then the epoch.
-    new DataView(frame.buffer).setBigUint64(5 + groupId.length, BigInt(this.#epochs[index]!))
-    return frame
+    return this.#frames.write(kind, Buffer.from(this.convoIds[index]!, 'hex'), this.#epochs[index]!)
   }
 }
 

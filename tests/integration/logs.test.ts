@@ -16,6 +16,30 @@ describe.each(MODES)('logs, $name', ({ env }) => {
       typeof message === 'string' ? msg === message : message.test(String(msg)),
     )
 
+  it('let a request be followed into its executor and back by its id, at the level debug', async () => {
+    const [alice] = people('alice')
+    const convoId = await createConvo(alice, { epoch: 0 })
+    const followed = async (epoch: number) => {
+      const input = { convoId, epoch, ciphertext: messageFor(convoId, epoch) }
+      const id = (await alice.call('sendMessage', input)).headers.get('x-request-id')
+      const lines = () => server().logs.filter(({ requestId }) => requestId === id)
+      await eventually('the last line', () => lines().some(({ msg }) => msg === 'Request done'))
+      return lines().filter(({ level }) => level === 'DEBUG')
+    }
+    const method = 'blue.catbird.mls.sendMessage'
+    const command = { msg: 'Command done', convoId, command: 'sendMessage' }
+    expect(await followed(0)).toMatchObject([
+      { msg: 'Request received', method },
+      { ...command, outcome: 'accepted' },
+      { msg: 'Request done', method, status: 200 },
+    ])
+    expect(await followed(5)).toMatchObject([
+      { msg: 'Request received' },
+      { ...command, outcome: 'EpochMismatch' },
+      { msg: 'Request done', status: 409, error: 'EpochMismatch' },
+    ])
+  })
+
   it('tell each epoch advance and each conflict with the id of the request', async () => {
     const [alice] = people('alice')
     const convoId = await createConvo(alice, { epoch: 0 })
@@ -37,7 +61,7 @@ describe.each(MODES)('logs, $name', ({ env }) => {
 })
 
 describe('logs of actors', () => {
-  const { people, server } = useServer({ SHARD_COUNT: '2', ACTOR_IDLE_MS: '300' })
+  const { people, server, sql } = useServer({ SHARD_COUNT: '2', ACTOR_IDLE_MS: '300' })
   const find = (message: string | RegExp): Line[] =>
     server().logs.filter(({ msg }) =>
       typeof message === 'string' ? msg === message : message.test(String(msg)),
@@ -72,6 +96,19 @@ describe('logs of actors', () => {
       await createConvo(alice)
       return find('Lines were suppressed').some(({ suppressed }) => Number(suppressed) > 0)
     })
+  })
+
+  it('tell of a transaction that took long', async () => {
+    const [alice] = people('alice')
+    const convoId = await createConvo(alice, { epoch: 0 })
+    await sql()`
+      create function linger() returns trigger language plpgsql as
+      $$ begin perform pg_sleep(0.3); return new; end $$`
+    await sql()`create trigger linger before insert on log for each row execute function linger()`
+    await alice.ok('sendMessage', { convoId, epoch: 0, ciphertext: messageFor(convoId, 0) })
+    await sql()`drop trigger linger on log`
+    await eventually('the line', () => find('Slow batch').length > 0)
+    expect(find('Slow batch')).toMatchObject([{ level: 'WARN', rows: 1, shard: expect.any(Number) }])
   })
 
   it('tell that a shard died, as a fault, and that it is back', async () => {

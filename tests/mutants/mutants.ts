@@ -3,6 +3,7 @@ import { DECISION_MUTANTS } from './decision-mutants.ts'
 import { FRONT_MUTANTS } from './front-mutants.ts'
 import { GROUP_COMMIT_MUTANTS } from './group-commit-mutants.ts'
 import type { Mutant } from './mutant.ts'
+import { OPERATIONS_MUTANTS } from './operations-mutants.ts'
 import { SHARD_MUTANTS } from './shard-mutants.ts'
 import { STORE_MUTANTS } from './store-mutants.ts'
 import { STREAM_ACCESS_MUTANTS } from './stream-access-mutants.ts'
@@ -16,6 +17,7 @@ export const MUTANTS: Mutant[] = [
   ...STORE_MUTANTS,
   ...FRONT_MUTANTS,
   ...AUTH_MUTANTS,
+  ...OPERATIONS_MUTANTS,
   ...STREAM_MUTANTS,
   ...STREAM_ACCESS_MUTANTS,
 ]

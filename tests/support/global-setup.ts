@@ -3,6 +3,7 @@ import { startTemporaryPostgres } from '@catbird/api/database/temporary-postgres
 import type { TestProject } from 'vitest/node'
 import { provideChromium } from './browser/chromium.ts'
 import { databaseUrl, runOnServer } from './database-server.ts'
+import { providePrometheus } from './prometheus/provide.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -13,7 +14,11 @@ declare module 'vitest' {
 
 /** What all test files share. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const [stop] = await Promise.all([provideDatabases(project), provideChromium(project)])
+  const [stop] = await Promise.all([
+    provideDatabases(project),
+    // One after the other: apt has one lock.
+    provideChromium(project).then(() => providePrometheus(project)),
+  ])
   return stop
 }
 

@@ -4,6 +4,8 @@ import type { AppContext } from './context.ts'
 import type { Health } from './health.ts'
 import { mayReadMetrics } from './middleware/metrics-access.ts'
 import { browserAccess, securityHeaders, setHeaders } from './middleware/outer-headers.ts'
+import type { OpsConsole } from './ops/console.ts'
+import { opsRoutes } from './ops/routes.ts'
 import { serveDidDocument } from './well-known/did-document.ts'
 import { frontPage } from './well-known/front-page.ts'
 import { errorResponse } from './xrpc/errors.ts'
@@ -14,10 +16,12 @@ export type AppOptions = {
   health: Health
   version: string
   renderMetrics: () => Promise<string>
+  /** Undefined: there is no /ops. */
+  ops: OpsConsole | undefined
 }
 
 /** Every route of the server. */
-export function createApp({ context, health, version, renderMetrics }: AppOptions) {
+export function createApp({ context, health, version, renderMetrics, ops }: AppOptions) {
   const { config } = context
   const app = new Hono<{ Bindings: HttpBindings }>()
   const secured = setHeaders(securityHeaders(config.server.publicUrl))
@@ -43,6 +47,7 @@ export function createApp({ context, health, version, renderMetrics }: AppOption
   app.get('/metrics', mayReadMetrics(config.metrics.token), async (c) =>
     c.body(await renderMetrics(), 200, { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' }),
   )
+  if (ops) app.get('/ops/', (c) => c.redirect('/ops')).route('/ops', opsRoutes(ops))
   app.notFound((c) => c.json({ error: 'NotFound', message: 'no such page' }, 404))
   app.onError((fault, c) => {
     context.log.error({ err: fault }, 'Request failed')

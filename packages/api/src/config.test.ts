@@ -5,6 +5,9 @@ import { SETTINGS } from './settings.ts'
 
 const SERVED = { DATABASE_URL: 'postgres://u:p@db:5432/catbird', SERVICE_DID: 'did:web:mls.example.com' }
 
+/** Of these any text will do. */
+const FREE_TEXTS = new Set(['HOST', 'DATA_DIR', 'METRICS_TOKEN'])
+
 function problemsOf(env: Record<string, string>): readonly string[] {
   try {
     loadConfig(env)
@@ -51,6 +54,16 @@ describe('loadConfig', () => {
     ])
     expect(problems.join()).not.toMatch(/hunter2|too short/)
   })
+
+  it.each(Object.keys(SETTINGS).filter((name) => !FREE_TEXTS.has(name)))(
+    'refuses every kind of wrong value for %s by its name',
+    (name) => {
+      for (const wrong of ['nonsense', '-1', '1e3', '99999999999999999999', '0x10', '1;2', '☃']) {
+        const problems = problemsOf({ ...SERVED, [name]: wrong })
+        expect(problems, wrong).toEqual([expect.stringMatching(`^${name} `)])
+      }
+    },
+  )
 
   it('requires SERVICE_DID with DATABASE_URL, and says so once', () => {
     const { DATABASE_URL } = SERVED

@@ -56,6 +56,7 @@ function toConfig(values: Values) {
       rolloutPercent: values.ACTOR_ROLLOUT_PERCENT,
       mailboxLimit: values.ACTOR_MAILBOX_LIMIT,
       idleMs: values.ACTOR_IDLE_MS,
+      maxResident: values.ACTOR_MAX_RESIDENT,
       maxResidentPerShard: Math.max(1, Math.floor(values.ACTOR_MAX_RESIDENT / shardCount)),
     },
     commit: { maxRows: values.COMMIT_MAX_ROWS },
@@ -89,6 +90,8 @@ function toConfig(values: Values) {
       claimsPerTarget: values.RATE_LIMIT_CLAIMS_PER_TARGET,
     },
     metrics: { token: values.METRICS_TOKEN, convoLimit: values.METRICS_CONVO_LIMIT },
+    /** The operator console; without a token there is none. */
+    ops: { token: values.OPS_TOKEN },
     log: { level: values.LOG_LEVEL },
   })
 }

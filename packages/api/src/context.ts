@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '@catbird/shared/clock'
-import type { Pool } from '@catbird/shared/sql'
 import type { Logger } from 'pino'
 import type { Authenticator } from './auth/authenticator.ts'
 import type { BlockedDids } from './auth/blocked-dids.ts'
 import type { Config } from './config.ts'
+import type { FrontDatabase } from './database/front-database.ts'
 import type { Ephemerals } from './events/ephemerals.ts'
 import type { Streams } from './events/streams.ts'
 import type { Executor } from './executors/executor.ts'
@@ -16,10 +16,7 @@ import type { InflightBudget } from './xrpc/inflight-budget.ts'
 /** What methods work with; made once by the service. */
 export type AppContext = {
   readonly config: Config
-  /** The front's own connections, for reads and for writes that are not conversation state. */
-  readonly sql: Pool
-  /** Gives connections up that do not answer; `sql` is another pool then. */
-  renewPool(lost: Pool): void
+  readonly database: FrontDatabase
   readonly executor: Executor
   readonly authenticator: Authenticator
   readonly blockedDids: BlockedDids

@@ -11,7 +11,10 @@ async function main(): Promise<void> {
   const log = createLogger(config.log.level)
   try {
     let stop = async (_code: number) => process.exit(1)
-    const service = await startService(config, log, { onFatal: () => void stop(1) })
+    const service = await startService(config, log, {
+      onFatal: () => void stop(1),
+      onDrain: () => void stop(0),
+    })
     stop = once(async (code) => {
       await service.stop()
       return process.exit(code)

@@ -1,12 +1,25 @@
+import { getHeapStatistics } from 'node:v8'
+import { integrityCounter } from '@catbird/shared/integrity-counter'
+import { QueryTimer } from '@catbird/shared/query-timer'
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { RULES } from './audit/report.ts'
 import type { AuthFailure } from './auth/auth-error.ts'
-import type { CloseReason } from './events/connection.ts'
+import { CLOSE_REASONS, type CloseReason } from './events/connection.ts'
+import { RESTART_REASONS, type RestartReason } from './shards/restart-reason.ts'
 
-export type FrontMetricsOptions = { rolloutPercent: number; isReady: () => boolean }
+/** What the audit looks at, and what the log's unique indexes refuse. */
+const INTEGRITY_RULES = [...RULES, 'unique_index']
+
+/** Connections that are used, and work that waits for one. */
+export type PoolLoad = { inUse: number; waiting: number }
+
+export type FrontMetricsOptions = { rolloutPercent: number; isReady: () => boolean | Promise<boolean> }
 
 /** The front's own metrics; those of the shards are merged with them at each scrape. */
 export class FrontMetrics {
   readonly registry = new Registry()
+  readonly queries = new QueryTimer(this.registry)
+  readonly integrityViolations = integrityCounter(this.registry, INTEGRITY_RULES)
   readonly shardUp: Gauge<'shard'>
   readonly shardScrapeOk: Gauge<'shard'>
   readonly shardUtilization: Gauge<'shard'>
@@ -21,6 +34,8 @@ export class FrontMetrics {
   readonly #keyPackageClaims: Counter<'outcome'>
   readonly #streamEvents: Counter
   readonly #streamCloses: Counter<'reason'>
+  readonly #poolMax: Gauge<'pool'>
+  readonly #pools = new Map<string, () => PoolLoad>()
 
   constructor({ rolloutPercent, isReady }: FrontMetricsOptions) {
     const registers = [this.registry]
@@ -73,6 +88,18 @@ export class FrontMetrics {
       labelNames: ['reason'],
       registers,
     })
+    this.#poolMax = new Gauge({
+      name: 'database_pool_max',
+      help: 'Connections that a pool may open.',
+      labelNames: ['pool'],
+      registers,
+    })
+    this.#observePools('database_pool_in_use', 'Connections in use.', ({ inUse }) => inUse)
+    this.#observePools(
+      'database_pool_waiting',
+      'Queries that wait for a connection.',
+      ({ waiting }) => waiting,
+    )
     const gauge = (name: string, help: string) => new Gauge({ name, help, labelNames: ['shard'], registers })
     this.shardUp = gauge('shard_up', '1 while the shard takes commands.')
     this.shardScrapeOk = gauge('shard_scrape_ok', '1 when the shard answered this scrape.')
@@ -97,10 +124,18 @@ export class FrontMetrics {
       name: 'server_ready',
       help: '1 while the server is ready for requests.',
       registers,
-      collect() {
-        this.set(isReady() ? 1 : 0)
+      async collect() {
+        this.set((await isReady()) ? 1 : 0)
       },
     })
+    new Gauge({
+      name: 'nodejs_heap_size_limit_bytes',
+      help: 'Most heap that the main thread may use.',
+      registers,
+    }).set(getHeapStatistics().heap_size_limit)
+    // There from the start: what is counted from nothing shows no increase.
+    for (const reason of CLOSE_REASONS) this.#streamCloses.inc({ reason }, 0)
+    for (const outcome of ['claimed', 'missing']) this.#keyPackageClaims.inc({ outcome }, 0)
   }
 
   requestDone(method: string, status: number, error: string | undefined, seconds: number): void {
@@ -109,7 +144,12 @@ export class FrontMetrics {
     this.#duration.observe({ method }, seconds)
   }
 
-  shardRestarted(shard: number, reason: string): void {
+  /** Makes its counters appear. */
+  shardExpected(shard: number): void {
+    for (const reason of RESTART_REASONS) this.#shardRestarts.inc({ shard: String(shard), reason }, 0)
+  }
+
+  shardRestarted(shard: number, reason: RestartReason): void {
     this.#shardRestarts.inc({ shard: String(shard), reason })
   }
 
@@ -146,12 +186,31 @@ export class FrontMetrics {
     })
   }
 
+  /** Adds what is asked of a pool of connections at each scrape. */
+  observePool(pool: string, max: number, load: () => PoolLoad): void {
+    this.#poolMax.set({ pool }, max)
+    this.#pools.set(pool, load)
+  }
+
   streamEventsSent(events: number): void {
     this.#streamEvents.inc(events)
   }
 
   streamClosed(reason: CloseReason): void {
     this.#streamCloses.inc({ reason })
+  }
+
+  #observePools(name: string, help: string, read: (load: PoolLoad) => number): void {
+    const pools = this.#pools
+    new Gauge({
+      name,
+      help,
+      labelNames: ['pool'],
+      registers: [this.registry],
+      collect() {
+        for (const [pool, load] of pools) this.set({ pool }, read(load()))
+      },
+    })
   }
 
   /** Prometheus text of the front and the given shards together. */

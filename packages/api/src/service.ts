@@ -8,7 +8,8 @@ import { BlockedDids } from './auth/blocked-dids.ts'
 import { createAuthenticator } from './auth/create-authenticator.ts'
 import type { Config } from './config.ts'
 import type { AppContext } from './context.ts'
-import { currentIncarnation, isSameLife } from './database/incarnation.ts'
+import { FrontDatabase } from './database/front-database.ts'
+import { currentIncarnation } from './database/incarnation.ts'
 import { migrate } from './database/migrate.ts'
 import { connectionsNeeded, openDatabase } from './database/open-database.ts'
 import { checkDatabase } from './database/safety.ts'
@@ -17,11 +18,11 @@ import { Streams } from './events/streams.ts'
 import { startExecutors } from './executors/start-executors.ts'
 import { Health } from './health.ts'
 import { closeServer, listen } from './http-server.ts'
-import { cleanUp } from './jobs/clean-up.ts'
-import { Scheduler } from './jobs/scheduler.ts'
+import { startJobs } from './jobs/start-jobs.ts'
 import { RateLimits } from './limits/rate-limits.ts'
 import { FrontMetrics } from './metrics.ts'
 import { clientAddress, trustProxies } from './middleware/client-address.ts'
+import { OpsConsole } from './ops/console.ts'
 import { ReadPositions } from './queries/read-positions.ts'
 import type { ShardClient } from './shards/shard-client.ts'
 import { ShardMetrics } from './shards/shard-metrics.ts'
@@ -30,12 +31,7 @@ import { VERSION } from './version.ts'
 import { InflightBudget } from './xrpc/inflight-budget.ts'
 import { upgradeHandler } from './xrpc/upgrade-handler.ts'
 
-const CLEAN_UP_MS = 60_000
-const PULSE_MS = 2000
-const PING_MS = 1000
-const LIFE_MS = 1000
 const DAY_MS = 24 * 60 * 60 * 1000
-const BLOCKED_DIDS_MS = 1000
 /** Share of the shutdown's time that is kept for the answers to what did not end in time. */
 const LAST_ANSWERS = 0.2
 const STATEMENT_TIMEOUT_MS = 5000
@@ -53,13 +49,15 @@ export type ServiceOptions = {
   checkOutputs?: boolean
   /** Told when the server must not go on: somebody should stop it, and start it again. */
   onFatal?: () => void
+  /** Told when an operator wants the server to end as it does on SIGTERM. */
+  onDrain?: () => void
 }
 
 /** Puts the parts together, in the order in which they need each other, and listens. */
 export async function startService(
   config: Config,
   log: Logger,
-  { checkOutputs = false, onFatal = () => {} }: ServiceOptions = {},
+  { checkOutputs = false, onFatal = () => {}, onDrain = () => {} }: ServiceOptions = {},
 ): Promise<Service> {
   const database = await openDatabase(config, log)
   const pool = new RenewablePool(() =>
@@ -73,7 +71,7 @@ export async function startService(
     const applied = await migrate(database.url)
     if (applied.length > 0) log.info({ applied }, 'Migrations applied')
     await checkDatabase(pool.current, connectionsNeeded(config))
-    return await startOnDatabase({ config, log, checkOutputs, onFatal, pool, database })
+    return await startOnDatabase({ config, log, checkOutputs, onFatal, onDrain, pool, database })
   } catch (error) {
     await pool.close()
     await database.stop()
@@ -86,20 +84,26 @@ type Started = {
   log: Logger
   checkOutputs: boolean
   onFatal: () => void
+  onDrain: () => void
   pool: RenewablePool
   database: { url: string; stop(): Promise<void> }
 }
 
 async function startOnDatabase(started: Started): Promise<Service> {
-  const { config, log, checkOutputs, onFatal, pool, database } = started
+  const { config, log, checkOutputs, onFatal, onDrain, pool, database } = started
   let isDraining = false
   let isListening = false
   const metrics = new FrontMetrics({
     rolloutPercent: config.actors.isEnabled ? config.actors.rolloutPercent : 0,
-    isReady: () => isListening && !isDraining,
+    isReady: async () => isListening && (await health.readiness()).ready,
   })
   const shardMetrics = new ShardMetrics(metrics)
-  const blockedDids = new BlockedDids(() => pool.current)
+  const front = new FrontDatabase(pool, metrics.queries)
+  metrics.observePool('front', config.database.poolMax, () => ({
+    inUse: Math.min(pool.calls, config.database.poolMax),
+    waiting: Math.max(0, pool.calls - config.database.poolMax),
+  }))
+  const blockedDids = new BlockedDids(front.query)
   await blockedDids.refresh()
   const authenticator = await createAuthenticator({
     config,
@@ -132,18 +136,26 @@ async function startOnDatabase(started: Started): Promise<Service> {
   )
   await ephemerals.start()
   const trustedProxies = trustProxies(config.server.trustedProxies)
+  const ops = await OpsConsole.open({
+    config,
+    log,
+    version: VERSION,
+    executor: executors.router,
+    shards,
+    query: front.query,
+    clientAddress: (incoming) => clientAddress(incoming, trustedProxies),
+    isDraining: () => isDraining,
+    drain: onDrain,
+  })
   const context: AppContext = {
     config,
-    get sql() {
-      return pool.current
-    },
-    renewPool: (lost) => pool.renew(lost),
-    executor: executors.router,
+    database: front,
+    executor: ops?.executor ?? executors.router,
     authenticator,
     blockedDids,
     rateLimits: new RateLimits(config.rateLimits, systemClock),
     clientAddress: (incoming) => clientAddress(incoming, trustedProxies),
-    readPositions: new ReadPositions(() => pool.current),
+    readPositions: new ReadPositions(front.query),
     streams,
     ephemerals,
     budget: new InflightBudget(config.server.maxInflightBytes),
@@ -155,25 +167,25 @@ async function startOnDatabase(started: Started): Promise<Service> {
   }
   const health = new Health({ pool, shards, version: VERSION, isDraining: () => isDraining })
   const renderMetrics = async () => metrics.render(await shardMetrics.collect(shards ?? []))
-  const app = createApp({ context, health, version: VERSION, renderMetrics })
+  const app = createApp({ context, health, version: VERSION, renderMetrics, ops })
   const upgrades = new Upgrades(upgradeHandler(context))
   const server = await listen(app.fetch, config, upgrades).catch(async (error) => {
-    await Promise.all([executors.stop(Date.now()), streams.close(), ephemerals.stop()])
+    await Promise.all([ops?.stop(Date.now()), executors.stop(Date.now()), streams.close(), ephemerals.stop()])
     throw error
   })
   isListening = true
-  const jobs = [
-    new Scheduler('clean-up', CLEAN_UP_MS, log, () => cleanUp(pool.current, log)),
-    new Scheduler('pulse', PULSE_MS, log, () => health.pulse()),
-    new Scheduler('blocked DIDs', BLOCKED_DIDS_MS, log, () => blockedDids.refresh()),
-    new Scheduler('life of the database', LIFE_MS, log, async () => {
-      if (await isSameLife(pool.current, incarnation)) return
-      // What actors remember, and what positions mean, belongs to the one that is over.
-      log.error('The database was restored or failed over while this server ran: it has to start again')
-      onFatal()
-    }),
-    new Scheduler('WebSocket pings', PING_MS, log, async () => upgrades.pingNext()),
-  ]
+  const jobs = startJobs({
+    database: front,
+    databaseUrl: database.url,
+    incarnation,
+    health,
+    blockedDids,
+    upgrades,
+    metrics,
+    messageTtlMs: config.limits.messageTtlDays * DAY_MS,
+    onFatal,
+    log,
+  })
   const { port } = server.address() as AddressInfo
   const executor = shards ? `actors on ${shards.length} shard${shards.length === 1 ? '' : 's'}` : 'direct'
   const { rolloutPercent } = config.actors
@@ -190,7 +202,7 @@ async function startOnDatabase(started: Started): Promise<Service> {
       log.info('Draining')
       const closed = closeServer(server, deadlineMs, upgrades)
       streams.endAll()
-      await Promise.all(jobs.map((job) => job.stop(deadlineMs)))
+      await Promise.all([jobs.stop(deadlineMs), ops?.stop(deadlineMs)])
       // Whoever is not done by then must still be told so.
       await executors.stop(deadlineMs - LAST_ANSWERS * config.server.shutdownTimeoutMs)
       await closed

@@ -139,6 +139,12 @@ export const SETTINGS = {
   METRICS_TOKEN: optional(anyText, 'Bearer token for /metrics', '/metrics answers loopback addresses only'),
   // Each is a time series of its own: a thousand is the most that a scrape should carry.
   METRICS_CONVO_LIMIT: setting(integer(0, 1000), 20, 'Conversations with a mailbox metric of their own'),
+  // Whoever has it can stop the server: as long as a key.
+  OPS_TOKEN: optional(
+    secret(32),
+    'Token of the operator console at /ops, at least 32 bytes',
+    'off: there is no /ops',
+  ),
   LOG_LEVEL: setting(
     oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
     'info',
@@ -163,8 +169,10 @@ function httpUrl(text: string): string {
 }
 
 function networkAddress(text: string): string {
-  // A network of everybody is no proxy.
-  if ((!ipaddr.isValid(text) && !ipaddr.isValidCIDR(text)) || text.endsWith('/0')) {
+  const [address = ''] = text.split('/')
+  // Hexadecimal numbers and the like would name some address that nobody meant; a network of everybody is no proxy.
+  const isWritten = ipaddr.IPv4.isValidFourPartDecimal(address) || ipaddr.IPv6.isValid(address)
+  if (!isWritten || (!ipaddr.isValid(text) && !ipaddr.isValidCIDR(text)) || text.endsWith('/0')) {
     throw new Error('must be addresses or networks, like 10.0.0.0/8, with commas between')
   }
   return text

@@ -3,10 +3,23 @@ import type { MessagePort } from 'node:worker_threads'
 import { systemClock } from '@catbird/shared/clock'
 import type { Reply } from '@catbird/shared/commands'
 import { newEntryId } from '@catbird/shared/ids'
-import type { FromShard, LogLine, ShardSettings, ShardStatus, ToShard } from '@catbird/shared/shard-protocol'
+import { integrityCounter } from '@catbird/shared/integrity-counter'
+import { QueryTimer } from '@catbird/shared/query-timer'
+import type {
+  ActorReport,
+  FromShard,
+  LogLine,
+  Passivation,
+  ShardSample,
+  ShardSettings,
+  ShardStatus,
+  ToShard,
+} from '@catbird/shared/shard-protocol'
 import { Gauge, Registry } from 'prom-client'
 import type { Actor } from './engine/actor.ts'
 import { Shard } from './engine/shard.ts'
+import { describeActor, sampleShard } from './sample-shard.ts'
+import { measured } from './store/measured-store.ts'
 import { PgStore } from './store/pg-store.ts'
 import { ACTOR_TYPE, ShardTelemetry } from './telemetry.ts'
 
@@ -49,12 +62,16 @@ export class RunningShard {
     const { databaseUrl: url, incarnation, policy, shard } = settings
     const base = { clock: systemClock, policy }
     this.#store = new PgStore({ ...base, url, incarnation, name: `shard ${shard}`, lockers: LOCKERS })
+    const duplicates = integrityCounter(this.#registry, ['unique_index'])
     this.#shard = new Shard({
       ...base,
-      store: this.#store,
+      store: measured(this.#store, {
+        timer: new QueryTimer(this.#registry),
+        onDuplicate: () => duplicates.inc({ rule: 'unique_index' }),
+      }),
       newId: newEntryId,
       random: Math.random,
-      telemetry: new ShardTelemetry(this.#registry, shard, systemClock, (line) => this.#log(line)),
+      telemetry: new ShardTelemetry(this.#registry, settings, systemClock, (line) => this.#log(line)),
       limits: {
         mailboxCommands: settings.mailboxCommands,
         mailboxBytes: MAILBOX_BYTES,
@@ -93,6 +110,18 @@ export class RunningShard {
       heapLimitBytes: heap.heap_size_limit,
       metrics: await this.#registry.getMetricsAsJSON(),
     }
+  }
+
+  sample(): Promise<ShardSample> {
+    return sampleShard(this.#shard.actors.values(), this.#registry)
+  }
+
+  describeActor(convoId: string): ActorReport {
+    return describeActor(this.#shard.actors.peek(convoId))
+  }
+
+  passivate(convoId: string): Passivation {
+    return this.#shard.actors.passivate(convoId)
   }
 
   async stop(deadlineMs: number): Promise<void> {

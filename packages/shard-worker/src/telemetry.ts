@@ -2,7 +2,7 @@ import type { Clock } from '@catbird/shared/clock'
 import { CommandTelemetry } from '@catbird/shared/command-telemetry'
 import type { Reply } from '@catbird/shared/commands'
 import { LogCap } from '@catbird/shared/log-cap'
-import type { LogLine } from '@catbird/shared/shard-protocol'
+import type { LogLine, ShardSettings } from '@catbird/shared/shard-protocol'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { ConvoState } from './conversation/state.ts'
 import type { CommandInfo, DropReason, RestartReason, StopReason, Telemetry } from './engine/telemetry.ts'
@@ -13,6 +13,9 @@ export const ACTOR_TYPE = 'conversation_actor'
 
 /** A batch that takes longer is worth a line. */
 const SLOW_BATCH_SECONDS = 0.25
+
+type TelemetrySettings = Pick<ShardSettings, 'shard' | 'isDebug'>
+type WriteLine = (line: LogLine) => void
 
 /** The engine's telemetry as Prometheus metrics and log lines. */
 export class ShardTelemetry implements Telemetry {
@@ -30,10 +33,10 @@ export class ShardTelemetry implements Telemetry {
   readonly #batchFailures: Counter<'reason'>
   readonly #shard: { shard: string }
 
-  constructor(registry: Registry, shard: number, clock: Clock, write: (line: LogLine) => void) {
+  constructor(registry: Registry, { shard, isDebug }: TelemetrySettings, clock: Clock, write: WriteLine) {
     const registers = [registry]
     this.#shard = { shard: String(shard) }
-    this.#log = new LogCap(clock, write)
+    this.#log = new LogCap(clock, write, isDebug)
     this.#commands = new CommandTelemetry(registry, 'actor', this.#log)
     this.#spawns = new Counter({
       name: 'actor_spawns_total',

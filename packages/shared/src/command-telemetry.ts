@@ -46,9 +46,10 @@ export class CommandTelemetry {
   }
 
   commandDone(command: CommandInfo, reply: Reply, seconds: number): void {
-    const { type } = command
+    const { type, convoId, requestId } = command
     const outcome = reply.ok ? 'accepted' : reply.refusal.error
     this.#duration.observe({ executor: this.#executor, command: type, outcome }, seconds)
+    this.#log.debug('Command done', { requestId, convoId, command: type, outcome, seconds })
     if (!reply.ok && reply.refusal.error === 'EpochMismatch') this.#conflict(command, reply.refusal.details)
   }
 

@@ -6,13 +6,21 @@ const LINES_PER_SECOND = 20
 
 /** Writes lines that come per activation or per epoch, and counts what it leaves out. */
 export class LogCap {
+  readonly #isDebug: boolean
   readonly #clock: Clock
   readonly #write: (line: LogLine) => void
   readonly #windows = new Map<string, { second: number; lines: number }>()
 
-  constructor(clock: Clock, write: (line: LogLine) => void) {
+  /** @param isDebug whether lines at the level debug are wanted */
+  constructor(clock: Clock, write: (line: LogLine) => void, isDebug = false) {
+    this.#isDebug = isDebug
     this.#clock = clock
     this.#write = write
+  }
+
+  /** At the level debug nothing is left out: whoever follows a request needs each of its lines. */
+  debug(message: string, fields: LogLine['fields']): void {
+    if (this.#isDebug) this.#write({ level: 'debug', message, fields })
   }
 
   line(kind: string, level: LogLine['level'], message: string, fields: LogLine['fields']): void {

@@ -38,13 +38,20 @@ export class RenewablePool {
     isLost: (error: unknown) => boolean = () => false,
   ): Promise<T> {
     const pool = this.#pool
-    this.#calls++
     try {
-      return await withDeadline(run(pool), ms, () => new PoolDeadline())
+      return await this.use((sql) => withDeadline(run(sql), ms, () => new PoolDeadline()))
     } catch (error) {
       const isSilent = error instanceof PoolDeadline
       if (isSilent || isLost(error)) this.renew(pool)
       throw isSilent ? onDeadline() : error
+    }
+  }
+
+  /** Runs something on the pool, for whoever watches the time. */
+  async use<T>(run: (pool: Pool) => Promise<T>): Promise<T> {
+    this.#calls++
+    try {
+      return await run(this.#pool)
     } finally {
       this.#calls--
     }

@@ -18,7 +18,7 @@ describe('BlockedDids', () => {
   })
 
   it('knows whom operators block and unblock from the next refresh on', async () => {
-    const blocked = new BlockedDids(() => sql)
+    const blocked = new BlockedDids((_name, run) => run(sql))
     await blockDid(sql, EVE)
     expect(blocked.has(EVE)).toBe(false)
     await blocked.refresh()
@@ -32,7 +32,7 @@ describe('BlockedDids', () => {
   it('keeps whom it knows while the database is away', async () => {
     await blockDid(sql, EVE)
     let pool = sql
-    const blocked = new BlockedDids(() => pool)
+    const blocked = new BlockedDids((_name, run) => run(pool))
     await blocked.refresh()
     pool = openSql(database.url)
     await pool.end()
@@ -49,7 +49,7 @@ describe('BlockedDids', () => {
     const holder = openSql(database.url)
     const reader = openSql(database.url)
     let pool = reader
-    const blocked = new BlockedDids(() => pool)
+    const blocked = new BlockedDids((_name, run) => run(pool))
     const backend = (await reader`select pg_backend_pid() as pid`)[0]!.pid
     let early: Promise<void> | undefined
     await holder.begin(async (transaction) => {

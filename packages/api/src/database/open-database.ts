@@ -9,13 +9,15 @@ import { runningDatabaseUrl } from './running-database.ts'
 const CONNECTIONS_PER_SHARD = 5
 /** One that reads what is new, three for the past, two for what is not kept: to send and to hear it. */
 const STREAM_CONNECTIONS = 6
+const AUDIT_CONNECTIONS = 1
 /** Migrations, command-line tools, and those that PostgreSQL keeps for the superuser. */
 const FURTHER_CONNECTIONS = 20
 const POSTGRES_DEFAULT_CONNECTIONS = 100
 
-/** What one server may open: reads and direct commands of the main thread, and its shards. */
+/** What one server may open: what the main thread reads, runs and looks after, and its shards. */
 export function connectionsNeeded({ database, shards }: Pick<Config, 'database' | 'shards'>): number {
-  return 2 * database.poolMax + STREAM_CONNECTIONS + shards.count * CONNECTIONS_PER_SHARD
+  const ofShards = shards.count * CONNECTIONS_PER_SHARD
+  return 2 * database.poolMax + STREAM_CONNECTIONS + AUDIT_CONNECTIONS + ofShards
 }
 
 /** The database at DATABASE_URL, which is not ours to stop, or else an embedded one. */

@@ -1,7 +1,9 @@
 import type { Form } from './frame.ts'
 
 /** Why a stream ends; the label of `stream_closes_total`. */
-export type CloseReason = 'client' | 'slow' | 'blocked' | 'shutdown' | 'failed'
+export const CLOSE_REASONS = ['client', 'slow', 'blocked', 'shutdown', 'failed'] as const
+
+export type CloseReason = (typeof CLOSE_REASONS)[number]
 
 /** The transport of one stream: Server-Sent Events or a WebSocket. It never waits and never throws. */
 export type Connection = {

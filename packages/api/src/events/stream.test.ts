@@ -1,5 +1,7 @@
+import { QueryTimer } from '@catbird/shared/query-timer'
 import { RenewablePool } from '@catbird/shared/renewable-pool'
 import { openPool } from '@catbird/shared/sql'
+import { Registry } from 'prom-client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FakeConnection } from './connection.fixture.ts'
 import type { CloseReason } from './connection.ts'
@@ -27,7 +29,14 @@ afterAll(() => log.drop())
 beforeEach(() => {
   pool = new RenewablePool(() => openPool(log.url, { max: 2, name: 'streams', statementTimeoutMs: 5000 }))
   hub = new Hub()
-  tailer = new Tailer({ pool, incarnation: INCARNATION, hub, log: { warn() {} } as never, cursorOf })
+  tailer = new Tailer({
+    pool,
+    incarnation: INCARNATION,
+    hub,
+    timer: new QueryTimer(new Registry()),
+    log: { warn() {} } as never,
+    cursorOf,
+  })
 })
 afterEach(async () => {
   await tailer.stop()

@@ -91,6 +91,7 @@ export class Streams {
       incarnation: incarnation.incarnation,
       hub: this.#hub,
       log,
+      timer: options.metrics.queries,
       cursorOf: this.#cursorOf,
     })
     this.#sweep = setInterval(() => this.#lookAfter(performance.now()), SWEEP_MS)
@@ -119,7 +120,7 @@ export class Streams {
    */
   async prepare(request: StreamRequest): Promise<PreparedStream> {
     const { did, params } = request
-    const { incarnation, messageTtlMs } = this.#options
+    const { incarnation, messageTtlMs, metrics } = this.#options
     const start = startPosition(params.cursor, incarnation, params.convoId, Date.now() - messageTtlMs)
     if (this.#isStopping) throw new RefusalError('ShuttingDown', 'the server is shutting down')
     this.#reserve(did)
@@ -127,7 +128,9 @@ export class Streams {
       const { convoId } = params
       if (convoId !== undefined) {
         const ms = request.deadlineMs - Date.now()
-        await this.#options.pool.call((sql) => requireReader(sql, convoId, did), ms, databaseSilent)
+        await metrics.queries.time('membership', () =>
+          this.#options.pool.call((sql) => requireReader(sql, convoId, did), ms, databaseSilent),
+        )
       }
       return await this.#attach(request, start)
     } catch (error) {
@@ -206,7 +209,9 @@ export class Streams {
       // Whoever has left keeps nobody waiting.
       if (stream.isOver) throw new Error('the stream is over')
       try {
-        return await this.#past.call(run, QUERY_MS, databaseSilent)
+        return await this.#options.metrics.queries.time('stream_past', () =>
+          this.#past.call(run, QUERY_MS, databaseSilent),
+        )
       } catch (error) {
         if (tries === MAX_TRIES) throw error
         await systemClock.sleep(tries * PAUSE_MS)

@@ -1,5 +1,7 @@
+import { QueryTimer } from '@catbird/shared/query-timer'
 import { RenewablePool } from '@catbird/shared/renewable-pool'
 import { openPool } from '@catbird/shared/sql'
+import { Registry } from 'prom-client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Frame } from './frame.ts'
 import { Hub, type Subscriber } from './hub.ts'
@@ -26,6 +28,7 @@ beforeEach(() => {
     pool,
     incarnation: INCARNATION,
     hub,
+    timer: new QueryTimer(new Registry()),
     log: { warn: (...all: unknown[]) => void warnings.push(all) } as never,
     cursorOf: (position, convoId) => JSON.stringify({ ...position, convoId }),
   })

@@ -1,4 +1,5 @@
 import { RefusalError } from '@catbird/shared/errors'
+import type { QueryTimer } from '@catbird/shared/query-timer'
 import type { RenewablePool } from '@catbird/shared/renewable-pool'
 import type { Pool, Sql } from '@catbird/shared/sql'
 import type { Logger } from 'pino'
@@ -15,6 +16,7 @@ export type TailerOptions = {
   incarnation: number
   hub: Hub
   log: Pick<Logger, 'warn'>
+  timer: Pick<QueryTimer, 'time'>
   /** A cursor's text. */
   cursorOf: (position: StreamPosition, convoId: string | undefined) => string
 }
@@ -201,7 +203,9 @@ export class Tailer {
   }
 
   #call<T>(run: (sql: Pool) => Promise<T>): Promise<T> {
-    return this.#options.pool.call(run, READ_MS, () => new Error('the database did not answer in time'))
+    const { pool, timer } = this.#options
+    const late = () => new Error('the database did not answer in time')
+    return timer.time('stream_tail', () => pool.call(run, READ_MS, late))
   }
 
   async #pass(rows: readonly LogRow[], step: Step): Promise<void> {

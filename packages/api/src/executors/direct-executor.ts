@@ -39,6 +39,11 @@ export class DirectExecutor implements Executor {
     this.#options = options
   }
 
+  /** Commands that run, each over a connection, and conversations whose next command waits for one. */
+  get load(): { inUse: number; waiting: number } {
+    return { inUse: this.#running, waiting: this.#ready.length }
+  }
+
   execute(command: Command): Promise<Reply> {
     if (this.#isStopping) return Promise.resolve(refused('ShuttingDown', 'the server is shutting down'))
     const queue = this.#queues.get(command.convoId)

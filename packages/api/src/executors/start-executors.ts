@@ -1,3 +1,4 @@
+import { measured } from '@catbird/shard-worker/store/measured-store'
 import { PgStore } from '@catbird/shard-worker/store/pg-store'
 import { systemClock } from '@catbird/shared/clock'
 import { CommandTelemetry } from '@catbird/shared/command-telemetry'
@@ -40,9 +41,16 @@ export async function startExecutors(parts: ExecutorParts) {
     name: 'direct',
     lockers: config.database.poolMax,
   })
-  const cappedLog = new LogCap(systemClock, ({ level, fields, message }) => log[level](fields, message))
+  const cappedLog = new LogCap(
+    systemClock,
+    ({ level, fields, message }) => log[level](fields, message),
+    log.isLevelEnabled('debug'),
+  )
   const direct = new DirectExecutor({
-    store,
+    store: measured(store, {
+      timer: metrics.queries,
+      onDuplicate: () => metrics.integrityViolations.inc({ rule: 'unique_index' }),
+    }),
     clock: systemClock,
     newId: newEntryId,
     telemetry: new CommandTelemetry(metrics.registry, 'direct', cappedLog),
@@ -50,6 +58,7 @@ export async function startExecutors(parts: ExecutorParts) {
     maxRunning: config.database.poolMax,
     queueLimit: config.actors.mailboxLimit,
   })
+  metrics.observePool('direct', config.database.poolMax, () => direct.load)
   const { isEnabled, rolloutPercent } = config.actors
   // Off means off: no shard thread is started, so that nothing in it can break a rollback.
   const actors = isEnabled
@@ -87,7 +96,9 @@ function startShards(parts: ShardParts): ActorExecutor {
       idleMs: actors.idleMs,
       batchRows: commit.maxRows,
       metricsConvoLimit: metrics.convoLimit,
+      isDebug: log.isLevelEnabled('debug'),
     }
+    frontMetrics.shardExpected(shard)
     return new ShardClient(settings, log, {
       onRestart: (_, reason) => frontMetrics.shardRestarted(shard, reason),
       onLastStatus: (shard, status) => shardMetrics.retire(shard, status),

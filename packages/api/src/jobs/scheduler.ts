@@ -1,7 +1,6 @@
 import { withDeadline } from '@catbird/shared/sql'
 import type { Logger } from 'pino'
 
-/** A run that takes longer is given up, so that the next one can try. */
 const RUN_MS = 60_000
 
 /** Runs a job again and again, never twice at once; a failure is logged and the next run comes as usual. */
@@ -9,9 +8,10 @@ export class Scheduler {
   readonly #timer: NodeJS.Timeout
   #running: Promise<void> | undefined
 
-  constructor(name: string, everyMs: number, log: Logger, job: () => Promise<unknown>) {
+  /** @param runMs a run that takes longer is given up, so that the next one can try */
+  constructor(name: string, everyMs: number, log: Logger, job: () => Promise<unknown>, runMs = RUN_MS) {
     this.#timer = setInterval(() => {
-      this.#running ??= withDeadline(job(), RUN_MS, () => new Error('deadline'))
+      this.#running ??= withDeadline(job(), runMs, () => new Error('deadline'))
         .then(() => {})
         .catch((error) => log.warn({ err: error, job: name }, 'Job failed'))
         .finally(() => {

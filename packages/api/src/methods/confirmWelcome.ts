@@ -5,12 +5,12 @@ import { BODY_LIMITS, type Method } from '../xrpc/method.ts'
 
 export const confirmWelcome: Method<'blue.catbird.mls.confirmWelcome'> = {
   maxBodyBytes: BODY_LIMITS.small,
-  async run({ sql }, { convoId, success, errorDetails, keyPackageHash }, { caller, tokenUse }) {
-    await requireMember(sql, convoId, caller)
+  async run({ database }, { convoId, success, errorDetails, keyPackageHash }, { caller, tokenUse }) {
+    await database.query('membership', (sql) => requireMember(sql, convoId, caller))
     const key = { convoId, did: caller, keyPackageHash }
     const confirmation = success ? { success } : { success, failure: errorDetails }
-    const confirmed = await usingToken(sql, tokenUse, (transaction) =>
-      confirm(transaction, key, confirmation),
+    const confirmed = await database.query('confirm_welcome', (sql) =>
+      usingToken(sql, tokenUse, (transaction) => confirm(transaction, key, confirmation)),
     )
     return { confirmed }
   },

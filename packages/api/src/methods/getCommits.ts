@@ -6,20 +6,14 @@ import { BODY_LIMITS, type Method } from '../xrpc/method.ts'
 
 export const getCommits: Method<'blue.catbird.mls.getCommits'> = {
   maxBodyBytes: BODY_LIMITS.none,
-  async run({ sql }, { convoId, fromEpoch, toEpoch, limit, cursor }, { caller }) {
-    const { intervals } = await requireReader(sql, convoId, caller)
+  async run({ database }, { convoId, fromEpoch, toEpoch, limit, cursor }, { caller }) {
+    const { intervals } = await database.query('membership', (sql) => requireReader(sql, convoId, caller))
     if (toEpoch !== undefined && fromEpoch > toEpoch) {
       throw new RefusalError('InvalidEpochRange', 'fromEpoch is after toEpoch', { fromEpoch, toEpoch })
     }
     const afterSeq = cursor === undefined ? 0 : readCommitCursor(convoId, cursor)
-    const { commits, more } = await readCommits(sql, {
-      convoId,
-      intervals,
-      fromEpoch,
-      toEpoch,
-      afterSeq,
-      limit,
-    })
+    const page = { convoId, intervals, fromEpoch, toEpoch, afterSeq, limit }
+    const { commits, more } = await database.query('commits', (sql) => readCommits(sql, page))
     return { convoId, commits, ...(more && { cursor: writeCommitCursor(convoId, commits.at(-1)!.seq!) }) }
   },
 }

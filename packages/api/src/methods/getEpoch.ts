@@ -4,8 +4,8 @@ import { BODY_LIMITS, type Method } from '../xrpc/method.ts'
 
 export const getEpoch: Method<'blue.catbird.mls.getEpoch'> = {
   maxBodyBytes: BODY_LIMITS.none,
-  async run({ sql }, { convoId }, { caller }) {
-    await requireMember(sql, convoId, caller)
-    return readEpoch(sql, convoId)
+  async run({ database }, { convoId }, { caller }) {
+    await database.query('membership', (sql) => requireMember(sql, convoId, caller))
+    return database.query('epoch', (sql) => readEpoch(sql, convoId))
   },
 }

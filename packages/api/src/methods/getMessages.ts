@@ -1,5 +1,5 @@
 import type { GetMessagesParams } from '@catbird/shared/lexicon'
-import type { Sql } from '@catbird/shared/sql'
+import type { Query } from '../database/front-database.ts'
 import { type Access, requireReader } from '../queries/access.ts'
 import { invalidCursor, readMessageCursor, writeMessageCursor } from '../queries/cursor.ts'
 import { firstKeptSeq, readMessages, seqOfMessage } from '../queries/messages.ts'
@@ -7,13 +7,15 @@ import { BODY_LIMITS, type Method } from '../xrpc/method.ts'
 
 export const getMessages: Method<'blue.catbird.mls.getMessages'> = {
   maxBodyBytes: BODY_LIMITS.none,
-  async run({ sql, readPositions }, params, { caller }) {
+  async run({ database, readPositions }, params, { caller }) {
     const { convoId, type, limit, markRead } = params
-    const access = await requireReader(sql, convoId, caller)
-    const start = await startOf(sql, params, access)
+    const access = await database.query('membership', (sql) => requireReader(sql, convoId, caller))
+    const start = await startOf(database.query, params, access)
     const [page, firstSeq] = await Promise.all([
-      readMessages(sql, { convoId, intervals: access.intervals, kind: type, limit, ...start }),
-      firstKeptSeq(sql, convoId, access.intervals),
+      database.query('messages', (sql) =>
+        readMessages(sql, { convoId, intervals: access.intervals, kind: type, limit, ...start }),
+      ),
+      database.query('first_kept_seq', (sql) => firstKeptSeq(sql, convoId, access.intervals)),
     ])
     const seqs = page.messages.map(({ seq }) => seq)
     const top = Math.max(0, ...seqs)
@@ -33,7 +35,7 @@ export const getMessages: Method<'blue.catbird.mls.getMessages'> = {
 
 /** A cursor goes on in its page's direction; a position begins after it; otherwise the newest come first. */
 async function startOf(
-  sql: Sql,
+  query: Query,
   params: GetMessagesParams,
   { intervals }: Access,
 ): Promise<{ direction: 'forward' | 'backward'; seq?: number }> {
@@ -41,7 +43,7 @@ async function startOf(
   if (cursor !== undefined) return readMessageCursor(convoId, cursor)
   if (sinceSeq !== undefined) return { direction: 'forward', seq: sinceSeq }
   if (sinceMessage !== undefined) {
-    const seq = await seqOfMessage(sql, convoId, sinceMessage, intervals)
+    const seq = await query('seq_of_message', (sql) => seqOfMessage(sql, convoId, sinceMessage, intervals))
     if (seq === undefined) throw invalidCursor()
     return { direction: 'forward', seq }
   }

@@ -9,10 +9,12 @@ const STREAM: Nsid = 'blue.catbird.mls.subscribeConvoEvents'
 
 export const getSubscriptionTicket: Method<'blue.catbird.mls.getSubscriptionTicket'> = {
   maxBodyBytes: BODY_LIMITS.small,
-  async run({ sql, config }, { convoId }, { caller, tokenUse }) {
-    if (convoId !== undefined) await requireReader(sql, convoId, caller)
-    const { ticket, expiresAtMs } = await usingToken(sql, tokenUse, (transaction) =>
-      issueTicket(transaction, { did: caller, convoId }),
+  async run({ database, config }, { convoId }, { caller, tokenUse }) {
+    if (convoId !== undefined) {
+      await database.query('membership', (sql) => requireReader(sql, convoId, caller))
+    }
+    const { ticket, expiresAtMs } = await database.query('issue_ticket', (sql) =>
+      usingToken(sql, tokenUse, (transaction) => issueTicket(transaction, { did: caller, convoId })),
     )
     const url = socketUrl(config.server.publicUrl, { ticket, ...(convoId !== undefined && { convoId }) })
     return { ticket, expiresAt: timestamp(expiresAtMs), url }

@@ -15,7 +15,7 @@ const MAX_LIFETIME_MS = 90 * 24 * HOUR_MS + HOUR_MS
 export const publishKeyPackage: Method<'blue.catbird.mls.publishKeyPackage'> = {
   maxBodyBytes: BODY_LIMITS.keyPackage,
   async run(context, input, { caller, tokenUse }) {
-    const { sql, config } = context
+    const { database, config } = context
     const nowMs = context.clock.now()
     const checked = await check(context, input, caller, nowMs)
     const entry = {
@@ -25,13 +25,18 @@ export const publishKeyPackage: Method<'blue.catbird.mls.publishKeyPackage'> = {
       bytes: input.keyPackage,
       maxPerDid: config.limits.maxKeyPackages,
     }
-    const outcome = await usingToken(sql, tokenUse, (transaction) => storeKeyPackage(transaction, entry))
+    const outcome = await database.query('store_key_package', (sql) =>
+      usingToken(sql, tokenUse, (transaction) => storeKeyPackage(transaction, entry)),
+    )
     if (outcome === 'full') {
       throw new RefusalError('TooManyKeyPackages', 'the caller has too many key packages', {
         limit: config.limits.maxKeyPackages,
       })
     }
-    return { keyPackageHash: checked.hash, available: await countAvailable(sql, caller, input.cipherSuite) }
+    const available = await database.query('count_key_packages', (sql) =>
+      countAvailable(sql, caller, input.cipherSuite),
+    )
+    return { keyPackageHash: checked.hash, available }
   },
 }
 

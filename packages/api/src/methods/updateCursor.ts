@@ -1,4 +1,4 @@
-import type { Sql } from '@catbird/shared/sql'
+import type { Query } from '../database/front-database.ts'
 import { isStreamCursor, readStreamCursor } from '../events/stream-cursor.ts'
 import { requireMember } from '../queries/access.ts'
 import { invalidCursor, readMessageCursor } from '../queries/cursor.ts'
@@ -8,20 +8,23 @@ import { BODY_LIMITS, type Method } from '../xrpc/method.ts'
 
 export const updateCursor: Method<'blue.catbird.mls.updateCursor'> = {
   maxBodyBytes: BODY_LIMITS.small,
-  async run({ sql, readPositions }, { convoId, cursor }, { caller, tokenUse }) {
-    const { lastSeq } = await requireMember(sql, convoId, caller)
-    const seq = await seqOf(sql, convoId, cursor)
+  async run({ database, readPositions }, { convoId, cursor }, { caller, tokenUse }) {
+    const { lastSeq } = await database.query('membership', (sql) => requireMember(sql, convoId, caller))
+    const seq = await seqOf(database.query, convoId, cursor)
     if (seq > lastSeq) throw invalidCursor()
     // Read positions are written in batches: the token goes first, on its own. The greatest position wins anyway.
-    if (tokenUse) await useToken(sql, tokenUse)
+    if (tokenUse) await database.query('use_token', (sql) => useToken(sql, tokenUse))
     if (seq > 0) await readPositions.advance(caller, convoId, seq)
     return { success: true }
   },
 }
 
 /** How far a reader with this cursor has come: a seq itself, the end of a page, or a position of a stream. */
-async function seqOf(sql: Sql, convoId: string, cursor: string): Promise<number> {
+async function seqOf(query: Query, convoId: string, cursor: string): Promise<number> {
   if (/^\d{1,15}$/.test(cursor)) return Number(cursor)
-  if (isStreamCursor(cursor)) return seqHadBy(sql, convoId, readStreamCursor(cursor))
+  if (isStreamCursor(cursor)) {
+    const position = readStreamCursor(cursor)
+    return query('seq_had', (sql) => seqHadBy(sql, convoId, position))
+  }
   return readMessageCursor(convoId, cursor).top
 }

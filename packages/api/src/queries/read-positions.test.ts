@@ -10,7 +10,7 @@ let positions: ReadPositions
 beforeAll(async () => {
   database = await createTestDatabase()
   sql = postgres(database.url, { max: 2 })
-  positions = new ReadPositions(() => sql)
+  positions = new ReadPositions((_name, run) => run(sql))
   await sql`
     insert into conversations (convo_id, cipher_suite, creator, tracking, epoch, seq, version, log_hash, last_at,
       created_at, incarnation, pos)

@@ -1,4 +1,5 @@
-import type { Pool } from '@catbird/shared/sql'
+import type { Sql } from '@catbird/shared/sql'
+import type { Query } from '../database/front-database.ts'
 
 type Position = { did: string; convo_id: string; seq: number }
 
@@ -7,13 +8,12 @@ type Position = { did: string; convo_id: string; seq: number }
  * a write runs share the next one.
  */
 export class ReadPositions {
-  readonly #sql: () => Pool
+  readonly #query: Query
   #waiting = new Map<string, Position>()
   #running: Promise<void> | undefined
 
-  /** @param sql gives the pool to use now */
-  constructor(sql: () => Pool) {
-    this.#sql = sql
+  constructor(query: Query) {
+    this.#query = query
   }
 
   /** Resolves when the position is stored. */
@@ -35,14 +35,18 @@ export class ReadPositions {
     )
     this.#waiting = new Map()
     if (positions.length === 0) return
-    await this.#sql()`
-      insert into cursors (did, convo_id, seq)
-      select did, convo_id, seq
-      from json_to_recordset(${JSON.stringify(positions)}::text::json) as p(did text, convo_id text, seq bigint)
-      -- One that was erased meanwhile must not fail the others.
-      where exists (select from conversations c where c.convo_id = p.convo_id)
-      on conflict (did, convo_id) do update set seq = excluded.seq where cursors.seq < excluded.seq`
+    await this.#query('read_positions', (sql) => storePositions(sql, positions))
   }
+}
+
+async function storePositions(sql: Sql, positions: readonly Position[]): Promise<void> {
+  await sql`
+    insert into cursors (did, convo_id, seq)
+    select did, convo_id, seq
+    from json_to_recordset(${JSON.stringify(positions)}::text::json) as p(did text, convo_id text, seq bigint)
+    -- One that was erased meanwhile must not fail the others.
+    where exists (select from conversations c where c.convo_id = p.convo_id)
+    on conflict (did, convo_id) do update set seq = excluded.seq where cursors.seq < excluded.seq`
 }
 
 function compare(a: string, b: string): number {

@@ -1,6 +1,16 @@
 import { type Command, type Reply, refused } from '@catbird/shared/commands'
-import type { FromShard, LogLine, ShardSettings, ShardStatus, ToShard } from '@catbird/shared/shard-protocol'
+import type {
+  ActorReport,
+  FromShard,
+  LogLine,
+  Passivation,
+  ShardSample,
+  ShardSettings,
+  ShardStatus,
+  ToShard,
+} from '@catbird/shared/shard-protocol'
 import type { Logger } from 'pino'
+import type { RestartReason } from './restart-reason.ts'
 import { ShardSilent, ShardThread } from './shard-thread.ts'
 
 const HEARTBEAT_MS = 1000
@@ -11,11 +21,16 @@ const BACK_OFF_MS = { first: 100, max: 10_000 }
 const STABLE_MS = 30_000
 /** Smaller byte arrays are cheaper to copy than to transfer. */
 const TRANSFER_FROM = 64 * 1024
+/** Restarts that are remembered. */
+const MAX_RESTARTS = 20
 
 export type ShardState = 'starting' | 'up' | 'down' | 'stopped'
 
+/** A life that ended, and why. */
+export type ShardRestart = { atMs: number; reason: RestartReason }
+
 export type ShardClientEvents = {
-  onRestart(shard: number, reason: string): void
+  onRestart(shard: number, reason: RestartReason): void
   /** The last metrics of a life that is over, so that counters can go on. */
   onLastStatus(shard: number, status: ShardStatus): void
 }
@@ -41,6 +56,7 @@ export class ShardClient {
   #startedAtMs = 0
   #heartbeat: NodeJS.Timeout | undefined
   #life = 0
+  #restarts: ShardRestart[] = []
 
   constructor(settings: ShardSettings, log: Logger, events: ShardClientEvents) {
     this.shard = settings.shard
@@ -51,6 +67,11 @@ export class ShardClient {
 
   get state(): ShardState {
     return this.#state
+  }
+
+  /** The latest, oldest first. */
+  get restarts(): readonly ShardRestart[] {
+    return this.#restarts
   }
 
   /** Starts the thread, again and again until it runs; resolves after the first try. */
@@ -100,12 +121,29 @@ export class ShardClient {
     return this.#asking
   }
 
+  /** Like the two below for operators: rejects when the shard is down, does not answer, or is being asked already. */
+  async sample(): Promise<ShardSample> {
+    return this.#running().sample()
+  }
+
+  async describeActor(convoId: string): Promise<ActorReport> {
+    return this.#running().describeActor(convoId)
+  }
+
+  async passivate(convoId: string): Promise<Passivation> {
+    return this.#running().passivate(convoId)
+  }
+
   async #askStatus(): Promise<ShardStatus> {
-    const [life, thread] = [this.#life, this.#thread]
-    if (!thread || this.#state !== 'up') throw new Error('the shard is not up')
+    const [life, thread] = [this.#life, this.#running()]
     const status = await thread.status()
     if (life === this.#life) this.#lastStatus = status
     return status
+  }
+
+  #running(): ShardThread {
+    if (!this.#thread || this.#state !== 'up') throw new Error('the shard is not up')
+    return this.#thread
   }
 
   /** Ends the thread without warning; like after a crash it is started again. */
@@ -164,7 +202,7 @@ export class ShardClient {
       })
   }
 
-  #onDeath(life: number, reason: string, error: unknown): void {
+  #onDeath(life: number, reason: RestartReason, error: unknown): void {
     if (life !== this.#life || this.#state === 'stopped') return
     this.#life++
     this.#state = 'down'
@@ -178,6 +216,7 @@ export class ShardClient {
     this.#failures = Date.now() - this.#startedAtMs > STABLE_MS ? 0 : this.#failures + 1
     const pauseMs = Math.min(BACK_OFF_MS.max, BACK_OFF_MS.first * 2 ** Math.max(0, this.#failures - 1))
     this.#log.error({ err: error, reason, pauseMs }, 'Shard is down and will be started again')
+    this.#restarts = [...this.#restarts, { atMs: Date.now(), reason }].slice(-MAX_RESTARTS)
     this.#events.onRestart(this.shard, reason)
     setTimeout(() => void this.start(), pauseMs)
   }

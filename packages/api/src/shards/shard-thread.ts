@@ -1,5 +1,13 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import type { ShardSettings, ShardStatus, ShardTask } from '@catbird/shared/shard-protocol'
+import type {
+  ActorReport,
+  Passivation,
+  ShardAnswers,
+  ShardSample,
+  ShardSettings,
+  ShardStatus,
+  ShardTask,
+} from '@catbird/shared/shard-protocol'
 import { withDeadline } from '@catbird/shared/sql'
 import { Piscina } from 'piscina'
 
@@ -20,6 +28,8 @@ export class ShardSilent extends Error {}
 export class ShardThread {
   readonly port: MessagePort
   readonly #pool: Piscina
+  /** Kinds of questions of operators that have no answer yet. */
+  readonly #asked = new Set<ShardTask['type']>()
 
   private constructor(pool: Piscina, port: MessagePort) {
     this.#pool = pool
@@ -63,6 +73,18 @@ export class ShardThread {
     return (await this.#control({ type: 'status' }, CONTROL_MS))!
   }
 
+  sample(): Promise<ShardSample> {
+    return this.#ask({ type: 'sample' })
+  }
+
+  describeActor(convoId: string): Promise<ActorReport> {
+    return this.#ask({ type: 'actor', convoId })
+  }
+
+  passivate(convoId: string): Promise<Passivation> {
+    return this.#ask({ type: 'passivate', convoId })
+  }
+
   /** Lets the shard finish what it has, until the deadline (Unix ms). */
   async stop(deadlineMs: number): Promise<void> {
     await this.#control({ type: 'stop', deadlineMs }, deadlineMs - Date.now() + CONTROL_MS)
@@ -79,17 +101,29 @@ export class ShardThread {
     await withDeadline(this.#pool.destroy(), DESTROY_MS, () => new Error('deadline')).catch(() => {})
   }
 
-  #control(
-    task: ShardTask,
+  /** Rejects also while the last question of the kind has no answer: no more than one hangs in a silent thread. */
+  async #ask<T extends 'sample' | 'actor' | 'passivate'>(
+    task: ShardTask & { type: T },
+  ): Promise<NonNullable<ShardAnswers[T]>> {
+    if (this.#asked.has(task.type))
+      throw new ShardSilent(`the shard has not answered the last ${task.type} yet`)
+    this.#asked.add(task.type)
+    const run = this.#pool.run(task).finally(() => this.#asked.delete(task.type))
+    const answer = await this.#within(CONTROL_MS, task.type, run)
+    if (!answer) throw new Error('the shard is not at work')
+    return answer
+  }
+
+  #control<T extends ShardTask['type']>(
+    task: ShardTask & { type: T },
     deadlineMs: number,
     transferList: MessagePort[] = [],
-  ): Promise<ShardStatus | undefined> {
+  ): Promise<ShardAnswers[T]> {
     // Never an abort signal: it would kill the thread and all its actors.
-    const run: Promise<ShardStatus | undefined> = this.#pool.run(task, { transferList })
-    return withDeadline(
-      run,
-      deadlineMs,
-      () => new ShardSilent(`the shard did not answer ${task.type} in time`),
-    )
+    return this.#within(deadlineMs, task.type, this.#pool.run(task, { transferList }))
+  }
+
+  #within<T>(deadlineMs: number, type: ShardTask['type'], run: Promise<T>): Promise<T> {
+    return withDeadline(run, deadlineMs, () => new ShardSilent(`the shard did not answer ${type} in time`))
   }
 }

@@ -37,13 +37,14 @@ async function run(context: AppContext, entered: Entered, requestId: string): Pr
   const isQuery = !isProcedure(nsid)
   const request: Request = { caller: caller.did, tokenUse: caller.useToken?.(), requestId, deadlineMs }
   const method = METHODS[nsid as keyof typeof METHODS] as Method<'blue.catbird.mls.getEpoch'>
-  const { sql } = context
+  const { database } = context
+  const { pool } = database
   const output = await withDeadline(
     method.run(context, input as never, request),
     deadlineMs - Date.now() + GRACE_MS,
     () => {
       // Only the database keeps a query waiting.
-      if (isQuery) context.renewPool(sql)
+      if (isQuery) database.renew(pool)
       return lateAnswer(isQuery)
     },
   )

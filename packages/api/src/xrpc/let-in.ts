@@ -119,7 +119,8 @@ async function identify(context: AppContext, call: Call, nsid: Nsid): Promise<Ca
 async function redeem(context: AppContext, ticket: string, query: URLSearchParams): Promise<Caller> {
   try {
     const convoId = query.get('convoId') ?? query.get('convo_id') ?? undefined
-    return { did: await redeemTicket(context.sql, ticket, convoId) }
+    const did = await context.database.query('redeem_ticket', (sql) => redeemTicket(sql, ticket, convoId))
+    return { did }
   } catch (error) {
     if (error instanceof AuthError) context.metrics.authFailed(error.reason)
     throw error

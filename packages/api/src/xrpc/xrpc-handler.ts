@@ -26,6 +26,7 @@ export function xrpcHandler(context: AppContext): (c: HonoContext) => Promise<Re
     const nsid = c.req.path.slice('/xrpc/'.length)
     const label = isNsid(nsid) ? nsid : 'unknown'
     const log = context.log.child({ requestId, method: label })
+    log.debug('Request received')
     const limits = new RequestLimits(context.rateLimits)
     let status = 200
     let error: string | undefined

@@ -61,6 +61,28 @@ describe('ActorRegistry', () => {
     expect(registry.peek('0a')).toBe(actors[0])
   })
 
+  it('passivates at an operator’s wish', () => {
+    const { registry, stopped } = registryOf(10, '0a', '0b')
+    expect(registry.passivate('0a')).toBe('passivated')
+    expect(registry.passivate('0a')).toBe('absent')
+    expect(stopped).toEqual(['0a operator'])
+    expect(registry.peek('0b')).toBeDefined()
+  })
+
+  it.each(BUSY)('G10 passivates one with %s only when that is over', (_, makeBusy) => {
+    const { registry, stopped, actors } = registryOf(10, '0a')
+    const [actor] = actors as [Actor]
+    makeBusy(actor)
+    expect(registry.passivate('0a')).toBe('leaving')
+    registry.release(actor)
+    expect(registry.peek('0a')).toBe(actor)
+    actor.take(1)
+    Object.assign(actor, { unsettledUnits: 0, isBlocked: false })
+    registry.release(actor)
+    expect(stopped).toEqual(['0a operator'])
+    expect(registry.peek('0a')).toBeUndefined()
+  })
+
   it('keeps no actor for a conversation that does not exist', () => {
     const { registry, stopped } = registryOf(10)
     const actor = registry.activate('0a', 0)

@@ -1,3 +1,4 @@
+import type { Passivation } from '@catbird/shared/shard-protocol'
 import { Actor } from './actor.ts'
 import type { StopReason } from './telemetry.ts'
 
@@ -46,7 +47,8 @@ export class ActorRegistry {
   /** Called when an actor has nothing left to do: lets go of what need not stay. */
   release(actor: Actor): void {
     if (!actor.isIdle) return
-    if (!actor.state && !actor.isStarted) this.stop(actor, 'absent')
+    if (actor.isLeaving) this.stop(actor, 'operator')
+    else if (!actor.state && !actor.isStarted) this.stop(actor, 'absent')
     else if ((actor.state?.left?.length ?? 0) > MAX_DEPARTURES) actor.state = undefined
     this.#evict()
   }
@@ -57,6 +59,16 @@ export class ActorRegistry {
       if (nowMs - actor.lastActiveMs < this.#options.idleMs) return
       if (actor.isIdle) this.stop(actor, 'idle')
     }
+  }
+
+  /** Passivates one at an operator's wish: at once, or when the work that it has in hand is done (G10). */
+  passivate(convoId: string): Passivation {
+    const actor = this.#actors.get(convoId)
+    if (!actor) return 'absent'
+    actor.isLeaving = true
+    if (!actor.isIdle) return 'leaving'
+    this.stop(actor, 'operator')
+    return 'passivated'
   }
 
   stop(actor: Actor, reason: StopReason): void {

@@ -1,3 +1,4 @@
+import type { BatchReport } from '@catbird/shared/shard-protocol'
 import type { ConvoState } from '../conversation/state.ts'
 import type { Pending } from './pending.ts'
 
@@ -21,6 +22,10 @@ export class Actor {
   isScheduled = false
   /** Has been announced as running; stays so when its state is read again. */
   isStarted = false
+  /** Goes as soon as it has nothing in hand. */
+  isLeaving = false
+  /** The last transaction that wrote something of it. */
+  lastBatch: BatchReport | undefined = undefined
   lastActiveMs: number
   #mailbox: Pending[] | undefined
   #mailboxBytes = 0

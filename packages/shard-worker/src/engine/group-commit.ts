@@ -114,7 +114,11 @@ export class GroupCommit {
     const startedMs = clock.now()
     try {
       const written = await store.write(units)
-      telemetry.batchWritten(rowsOf(units), (clock.now() - startedMs) / 1000)
+      const [writtenAtMs, rows] = [clock.now(), rowsOf(units)]
+      const seconds = (writtenAtMs - startedMs) / 1000
+      telemetry.batchWritten(rows, seconds)
+      const report = { writtenAtMs, rows, conversations: units.length, seconds }
+      for (const { actor, convoId } of units) if (written.has(convoId)) actor.lastBatch = report
       this.#lose(units, written, 'guard_lost')
       // The next batch is on its way before the callers of this one hear of theirs: the database need not wait.
       if (units.length === batch.units.size) {

@@ -2,7 +2,7 @@ import type { CommandType, Reply } from '@catbird/shared/commands'
 import type { ConvoState } from '../conversation/state.ts'
 import type { StoreFailure } from '../store/store.ts'
 
-export type StopReason = 'idle' | 'evicted' | 'absent' | 'shutdown'
+export type StopReason = 'idle' | 'evicted' | 'absent' | 'operator' | 'shutdown'
 /** Why an actor gave up its state and read it again. */
 export type RestartReason = 'guard_lost' | 'refusal_stale' | 'batch_failed' | 'outcome_unknown'
 export type DropReason = 'deadline' | 'mailbox_full' | 'shutdown' | 'database' | 'outcome_unknown'

@@ -1,0 +1,114 @@
+import { openPool, type Pool } from '@catbird/shared/sql'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createTestDatabase, type TestDatabase } from '../../../../tests/support/postgres.ts'
+import { Scrape } from '../../../../tests/support/scrape.ts'
+import { TTL_MS, writeHistory } from '../audit/history.fixture.ts'
+import { RULES } from '../audit/report.ts'
+import { FrontMetrics } from '../metrics.ts'
+import { AuditJob } from './audit-job.ts'
+
+const MINUTE_MS = 60_000
+const LIMIT_MS = 20_000
+
+let database: TestDatabase
+let sql: Pool
+/** When the newest of all changes was made, Unix ms. */
+let newestMs: number
+beforeAll(async () => {
+  database = await createTestDatabase()
+  await writeHistory(database.url)
+  sql = open()
+  const [row] = await sql<[{ newest: Date }]>`select max(last_at) as newest from conversations`
+  newestMs = row.newest.getTime()
+})
+afterAll(async () => {
+  await sql?.end()
+  await database?.drop()
+})
+
+const open = () => openPool(database.url, { max: 1, name: 'audit', statementTimeoutMs: 5000 })
+
+/** A job of a server that was started so many minutes after the newest change. */
+function newJob(startMinute: number) {
+  const metrics = new FrontMetrics({ rolloutPercent: 100, isReady: () => true })
+  const clock = { minute: startMinute, isAway: false }
+  const errors: object[] = []
+  const job = new AuditJob({
+    open: () => {
+      if (clock.isAway) throw new Error('the database is away')
+      return open()
+    },
+    violations: metrics.integrityViolations,
+    messageTtlMs: TTL_MS,
+    clock: { now: () => newestMs + clock.minute * MINUTE_MS, sleep: async () => {} },
+    log: { error: (fields: object) => void errors.push(fields) } as never,
+  })
+  const violations = async (rule = 'head_mismatch') =>
+    new Scrape(await metrics.render([])).value('epoch_integrity_violations', { rule })
+  return { job, clock, errors, violations }
+}
+
+/** While the heads of all conversations say something else than their log. */
+async function whileDamaged(run: () => Promise<void>): Promise<void> {
+  await sql`update conversations set epoch = epoch + 1`
+  try {
+    await run()
+  } finally {
+    await sql`update conversations set epoch = epoch - 1`
+  }
+}
+
+describe('the audit as a job', () => {
+  it('counts nothing in a healthy database, and has every rule from the start', async () => {
+    const { job, errors, violations } = newJob(1)
+    for (const rule of [...RULES, 'unique_index']) expect(await violations(rule), rule).toBe(0)
+    await job.run(LIMIT_MS)
+    for (const rule of RULES) expect(await violations(rule), rule).toBe(0)
+    expect(errors).toEqual([])
+  })
+
+  it('counts what is wrong with conversations that changed within the hour before the start, and says so', async () => {
+    await whileDamaged(async () => {
+      const { job, errors, violations } = newJob(30)
+      await job.run(LIMIT_MS)
+      expect(await violations()).toBeGreaterThan(0)
+      expect(errors).toMatchObject([{ violations: { head_mismatch: await violations() } }])
+      expect(JSON.stringify(errors)).not.toMatch(/did:/)
+      const late = newJob(100)
+      await late.job.run(LIMIT_MS)
+      expect(await late.violations()).toBe(0)
+    })
+  })
+
+  it('leaves out what has not changed since its last run', async () => {
+    const { job, clock, violations } = newJob(0)
+    clock.minute = 5
+    await job.run(LIMIT_MS)
+    await whileDamaged(async () => {
+      clock.minute = 10
+      await job.run(LIMIT_MS)
+      expect(await violations()).toBe(0)
+    })
+  })
+
+  it('begins where it was after a run that failed', async () => {
+    await whileDamaged(async () => {
+      const { job, clock, violations } = newJob(0)
+      Object.assign(clock, { minute: 5, isAway: true })
+      await expect(job.run(LIMIT_MS)).rejects.toThrow('away')
+      Object.assign(clock, { minute: 120, isAway: false })
+      await job.run(LIMIT_MS)
+      expect(await violations()).toBeGreaterThan(0)
+    })
+  })
+
+  it('ends with its next step when the server stops, and closes its connection', async () => {
+    const { job } = newJob(0)
+    job.stop()
+    await expect(job.run(LIMIT_MS)).rejects.toThrow('the server is stopping')
+    const left = await sql`
+      select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+        and application_name = 'catbird-mls audit' and backend_type = 'client backend'`
+    expect(left).toEqual([])
+  })
+})
