@@ -47,7 +47,13 @@ async function runClient(
     const requests = maker.next()
     await Promise.all(requests.map((command) => world.submit(random.int(2), command)))
     if (random.chance(0.05)) world.shard(0).sweep()
+    if (random.chance(0.05)) passivateAll(world.shard(0))
   }
+}
+
+/** As an operator may at any time. */
+function passivateAll({ actors }: ReturnType<SimWorld['shard']>): void {
+  for (const { convoId } of [...actors.values()]) actors.passivate(convoId)
 }
 
 function randomOrder({ scheduler }: SimWorld, random: Random): Choose {

@@ -38,4 +38,25 @@ export const OPERATIONS_MUTANTS: Mutant[] = [
     replace: "this.#log.debug('Command done', {",
     killer: test('tests/integration/logs.test.ts', 'followed'),
   },
+  {
+    name: 'an operator passivates an actor that has work in hand',
+    file: 'packages/shard-worker/src/engine/actor-registry.ts',
+    find: "if (!actor.isIdle) return 'leaving'\n",
+    replace: '',
+    killer: test('packages/shard-worker/src/engine/actor-registry.test.ts'),
+  },
+  {
+    name: 'the console answers any site that its operator visits',
+    file: 'packages/api/src/ops/gate.ts',
+    find: 'if (c.req.header(CONSOLE_HEADER) === undefined) return forbidden(c)\n',
+    replace: '',
+    killer: test('tests/integration/ops-access.test.ts'),
+  },
+  {
+    name: 'wrong tokens of the console can be tried without end',
+    file: 'packages/api/src/ops/gate.ts',
+    find: 'await this.#failures.count(address)\n',
+    replace: '',
+    killer: test('tests/integration/ops-access.test.ts'),
+  },
 ]
