@@ -78,7 +78,8 @@ async function settingsIn(file: string): Promise<Record<string, string>> {
 /** Rejects, with all that was said, when any part of it fails. */
 export function bash(command: string, cwd: string, env: Record<string, string>): Promise<string> {
   return new Promise((resolve, reject) => {
-    const args = ['-e', '-u', '-o', 'pipefail', '-c', command]
+    // Its input is a socket, for which it might read the start-up files of a remote shell.
+    const args = ['--norc', '-e', '-u', '-o', 'pipefail', '-c', command]
     // In the image there is one Node.
     const PATH = `${dirname(process.execPath)}${delimiter}${process.env.PATH}`
     const options = { cwd, env: { ...process.env, PATH, ...env }, timeout: TIMEOUT_MS }
