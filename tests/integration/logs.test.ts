@@ -10,7 +10,7 @@ import { useServer } from '../support/use-server.ts'
 type Line = Record<string, unknown>
 
 describe.each(MODES)('logs, $name', ({ env }) => {
-  const { people, server } = useServer(env)
+  const { people, server, sql } = useServer(env)
   const find = (message: string | RegExp): Line[] =>
     server().logs.filter(({ msg }) =>
       typeof message === 'string' ? msg === message : message.test(String(msg)),
@@ -38,6 +38,24 @@ describe.each(MODES)('logs, $name', ({ env }) => {
       { ...command, outcome: 'EpochMismatch' },
       { msg: 'Request done', status: 409, error: 'EpochMismatch' },
     ])
+  })
+
+  it('tell of a command that the database cannot store, as a fault, with the id of its request', async () => {
+    const [alice] = people('alice')
+    const convoId = await createConvo(alice, { epoch: 0 })
+    await sql()`
+      create or replace function refuse() returns trigger language plpgsql as
+      $$ begin raise exception 'a poison row' using errcode = 'data_exception', detail = new.sender; end $$`
+    await sql()`create trigger poison before insert on log for each row execute function refuse()`
+    const sent = await alice.call('sendMessage', { convoId, epoch: 0, ciphertext: messageFor(convoId, 0) })
+    await sql()`drop trigger poison on log`
+    expect(sent.status).toBe(500)
+    const requestId = sent.headers.get('x-request-id')
+    await eventually('the line', () => find('A command failed').some((line) => line.requestId === requestId))
+    const line = find('A command failed').find((one) => one.requestId === requestId)
+    expect(line).toMatchObject({ level: 'ERROR', convoId, command: 'sendMessage' })
+    expect(JSON.stringify(line)).toContain('a poison row')
+    expect(JSON.stringify(line)).not.toContain(alice.did)
   })
 
   it('tell each epoch advance and each conflict with the id of the request', async () => {
@@ -150,6 +168,13 @@ describe.each(MODES)('logs at the level info, $name', ({ env }) => {
     expect(fault.body).toEqual({ error: 'InternalServerError', message: 'internal error' })
     const requestId = fault.headers.get('x-request-id')
     expect(server().logs.filter(({ level }) => level === 'ERROR')).toMatchObject([{ requestId }])
+
+    // An error of the database names the row that it is about.
+    await sql()`alter table key_packages add constraint nothing check (false) not valid`
+    await expect(publishDevice(bob)).rejects.toThrow()
+    await sql()`alter table key_packages drop constraint nothing`
+    const failed = server().logs.filter(({ level }) => level === 'ERROR')
+    expect(JSON.stringify(failed)).toContain('violates check constraint')
 
     const text = JSON.stringify(server().logs.filter(({ level }) => level !== 'DEBUG' && level !== 'TRACE'))
     expect(text).not.toMatch(/did:plc:|secret|eyJ/)

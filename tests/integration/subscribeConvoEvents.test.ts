@@ -74,6 +74,21 @@ describe.each([MODES[0], MODES[2]])('subscribeConvoEvents, $name', ({ env }) => 
       return (await Scrape.of(server().url)).value('active_streams') === 0
     })
 
+  it('is logged under the id of its request, at the level debug', async () => {
+    const [alice] = people('alice')
+    const reader = await openReader('socket', { url: server().url, token: await alice.token() })
+    onTestFinished(() => reader.close())
+    await reader.until('caughtUp')
+    const method = 'blue.catbird.mls.subscribeConvoEvents'
+    const received = server().logs.findLast(
+      (line) => line.msg === 'Request received' && line.method === method,
+    )
+    expect(server().logs.filter(({ requestId }) => requestId === received!.requestId)).toMatchObject([
+      { msg: 'Request received', method },
+      { msg: 'Request done', method, status: 101 },
+    ])
+  })
+
   it('is a WebSocket and nothing else', async () => {
     const [alice] = people('alice')
     expectError(await get(PATH, alice), 'InvalidRequest')

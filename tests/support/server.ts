@@ -1,4 +1,5 @@
 import { loadConfig } from '@catbird/api/config'
+import { serializers } from '@catbird/api/logger'
 import { type Service, startService } from '@catbird/api/service'
 import { pino } from 'pino'
 import { TestClient } from './client.ts'
@@ -33,7 +34,7 @@ export async function startTestServer(env: TestEnv = {}, database?: TestDatabase
   const config = loadConfig({ ...testEnv(databaseUrl), ...env })
   const logs: Record<string, unknown>[] = []
   const log = pino(
-    { level: 'debug', formatters: { level: (label) => ({ level: label.toUpperCase() }) } },
+    { level: 'debug', serializers, formatters: { level: (label) => ({ level: label.toUpperCase() }) } },
     {
       write(line) {
         logs.push(JSON.parse(line))

@@ -6,7 +6,7 @@ import { SETTINGS } from './settings.ts'
 const SERVED = { DATABASE_URL: 'postgres://u:p@db:5432/catbird', SERVICE_DID: 'did:web:mls.example.com' }
 
 /** Of these any text will do. */
-const FREE_TEXTS = new Set(['HOST', 'DATA_DIR', 'METRICS_TOKEN'])
+const FREE_TEXTS = new Set(['DATA_DIR', 'METRICS_TOKEN'])
 
 function problemsOf(env: Record<string, string>): readonly string[] {
   try {
@@ -64,6 +64,10 @@ describe('loadConfig', () => {
       }
     },
   )
+
+  it.each(['☃', 'a\tb'])('refuses the METRICS_TOKEN %j, which no header can carry', (token) => {
+    expect(problemsOf({ METRICS_TOKEN: token })).toEqual([expect.stringMatching(/^METRICS_TOKEN /)])
+  })
 
   it('requires SERVICE_DID with DATABASE_URL, and says so once', () => {
     const { DATABASE_URL } = SERVED

@@ -34,6 +34,7 @@ export class FrontMetrics {
   readonly #keyPackageClaims: Counter<'outcome'>
   readonly #streamEvents: Counter
   readonly #streamCloses: Counter<'reason'>
+  readonly #auditCompleted: Gauge
   readonly #poolMax: Gauge<'pool'>
   readonly #pools = new Map<string, () => PoolLoad>()
 
@@ -86,6 +87,11 @@ export class FrontMetrics {
       name: 'stream_closes_total',
       help: 'Streams that ended, by reason.',
       labelNames: ['reason'],
+      registers,
+    })
+    this.#auditCompleted = new Gauge({
+      name: 'audit_completed_timestamp_seconds',
+      help: 'When this server last completed an audit of what has changed, Unix time; 0 before the first.',
       registers,
     })
     this.#poolMax = new Gauge({
@@ -147,6 +153,11 @@ export class FrontMetrics {
   /** Makes its counters appear. */
   shardExpected(shard: number): void {
     for (const reason of RESTART_REASONS) this.#shardRestarts.inc({ shard: String(shard), reason }, 0)
+  }
+
+  /** @param atMs Unix ms */
+  auditCompleted(atMs: number): void {
+    this.#auditCompleted.set(atMs / 1000)
   }
 
   shardRestarted(shard: number, reason: RestartReason): void {

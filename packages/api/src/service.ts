@@ -97,7 +97,7 @@ async function startOnDatabase(started: Started): Promise<Service> {
     rolloutPercent: config.actors.isEnabled ? config.actors.rolloutPercent : 0,
     isReady: async () => isListening && (await health.readiness()).ready,
   })
-  const shardMetrics = new ShardMetrics(metrics)
+  const shardMetrics = new ShardMetrics(metrics, config.metrics.convoLimit)
   const front = new FrontDatabase(pool, metrics.queries)
   metrics.observePool('front', config.database.poolMax, () => ({
     inUse: Math.min(pool.calls, config.database.poolMax),

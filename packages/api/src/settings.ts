@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import {
   anyText,
   boolean,
@@ -22,7 +23,7 @@ const rate = integer(1, 1_000_000_000)
 export const SETTINGS = {
   // 0 lets the system choose, for tests.
   SERVER_PORT: setting(integer(0, 65_535), 3000, 'TCP port for HTTP'),
-  HOST: optional(anyText, 'Address to listen on', '127.0.0.1 with the embedded database, else 0.0.0.0'),
+  HOST: optional(listenAddress, 'Address to listen on', '127.0.0.1 with the embedded database, else 0.0.0.0'),
   REQUEST_TIMEOUT_MS: setting(
     // Below, a slow disk fails requests; above, clients and proxies have long given up.
     integer(100, 10 * MINUTE_MS),
@@ -136,7 +137,11 @@ export const SETTINGS = {
   RATE_LIMIT_CLAIMS: setting(rate, 1000, 'DIDs whose key packages one caller may ask for per hour'),
   RATE_LIMIT_CLAIMS_PER_TARGET: setting(rate, 30, 'The same, for any one DID'),
 
-  METRICS_TOKEN: optional(anyText, 'Bearer token for /metrics', '/metrics answers loopback addresses only'),
+  METRICS_TOKEN: optional(
+    headerText,
+    'Bearer token for /metrics',
+    '/metrics answers loopback addresses only',
+  ),
   // Each is a time series of its own: a thousand is the most that a scrape should carry.
   METRICS_CONVO_LIMIT: setting(integer(0, 1000), 20, 'Conversations with a mailbox metric of their own'),
   // Whoever has it can stop the server: as long as a key.
@@ -166,6 +171,17 @@ function httpUrl(text: string): string {
     throw new Error('must be a URL like https://mls.example.com, without a path')
   }
   return url.origin
+}
+
+function listenAddress(text: string): string {
+  if (text !== 'localhost' && isIP(text) === 0) throw new Error('must be an IP address, or localhost')
+  return text
+}
+
+/** What a header can carry. */
+function headerText(text: string): string {
+  if (!/^[\x20-\x7e]+$/.test(text)) throw new Error('must be letters, digits and signs of ASCII')
+  return text
 }
 
 function networkAddress(text: string): string {

@@ -68,6 +68,10 @@ export class RunningShard {
       store: measured(this.#store, {
         timer: new QueryTimer(this.#registry),
         onDuplicate: () => duplicates.inc({ rule: 'unique_index' }),
+        onFault: ({ requestId, convoId, type }, error) => {
+          const fields = { requestId, convoId, command: type, ...causeOf(error) }
+          this.#log({ level: 'error', message: 'A command failed', fields })
+        },
       }),
       newId: newEntryId,
       random: Math.random,
@@ -168,4 +172,10 @@ export class RunningShard {
       this.#mailboxDepth.set({ actor_type: ACTOR_TYPE, convo_id: convoId }, depth)
     }
   }
+}
+
+/** What the database complained of, without the values that it names. */
+function causeOf(error: unknown): Record<string, string> {
+  const { code = '', message = '', constraint_name = '' } = error as Record<string, string | undefined>
+  return { sqlState: code, cause: message, constraint: constraint_name }
 }

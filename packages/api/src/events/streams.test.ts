@@ -42,7 +42,13 @@ afterEach(async () => {
 let serial = 0
 async function open(connection: FakeConnection): Promise<FakeConnection> {
   const did = `did:plc:reader${serial++}`
-  const prepared = await streams.prepare({ did, params: {}, form: 'sse', deadlineMs: Date.now() + 5000 })
+  const prepared = await streams.prepare({
+    did,
+    params: {},
+    form: 'sse',
+    requestId: 'r',
+    deadlineMs: Date.now() + 5000,
+  })
   prepared.start(connection)
   return connection
 }

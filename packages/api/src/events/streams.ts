@@ -37,6 +37,7 @@ export type StreamRequest = {
   did: string
   params: StreamParams
   form: Form
+  requestId: string
   /** Unix ms: until then it is known whether the stream begins. */
   deadlineMs: number
 }
@@ -153,10 +154,10 @@ export class Streams {
   }
 
   async #attach(
-    { did, params, form, deadlineMs }: StreamRequest,
+    { did, params, form, requestId, deadlineMs }: StreamRequest,
     start: StreamStart,
   ): Promise<PreparedStream> {
-    const stream = this.#create({ did, convoId: params.convoId }, start)
+    const stream = this.#create({ did, convoId: params.convoId }, start, requestId)
     const abandon = () => {
       if (!this.#waiting.delete(stream)) return
       stream.abandon()
@@ -185,7 +186,7 @@ export class Streams {
     }
   }
 
-  #create(reader: Reader, { position }: StreamStart): Stream {
+  #create(reader: Reader, { position }: StreamStart, requestId: string): Stream {
     const { incarnation, metrics, log } = this.#options
     const stream: Stream = new Stream(
       {
@@ -196,7 +197,7 @@ export class Streams {
         cursorOf: this.#cursorOf,
         onSent: (events) => metrics.streamEventsSent(events),
         onEnd: (reason) => this.#ended(stream, reason),
-        onFault: (fault) => log.warn({ err: fault }, 'A stream failed'),
+        onFault: (fault) => log.error({ err: fault, requestId }, 'A stream failed'),
       },
       position,
     )

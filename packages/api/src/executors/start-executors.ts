@@ -50,6 +50,8 @@ export async function startExecutors(parts: ExecutorParts) {
     store: measured(store, {
       timer: metrics.queries,
       onDuplicate: () => metrics.integrityViolations.inc({ rule: 'unique_index' }),
+      onFault: ({ requestId, convoId, type }, error) =>
+        log.error({ err: error, requestId, convoId, command: type }, 'A command failed'),
     }),
     clock: systemClock,
     newId: newEntryId,

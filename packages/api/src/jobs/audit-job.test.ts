@@ -2,6 +2,7 @@ import { openPool, type Pool } from '@catbird/shared/sql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../../../tests/support/postgres.ts'
 import { Scrape } from '../../../../tests/support/scrape.ts'
+import { audit } from '../audit/audit.ts'
 import { TTL_MS, writeHistory } from '../audit/history.fixture.ts'
 import { RULES } from '../audit/report.ts'
 import { FrontMetrics } from '../metrics.ts'
@@ -39,13 +40,16 @@ function newJob(startMinute: number) {
       return open()
     },
     violations: metrics.integrityViolations,
+    onCompleted: (atMs) => metrics.auditCompleted(atMs),
     messageTtlMs: TTL_MS,
     clock: { now: () => newestMs + clock.minute * MINUTE_MS, sleep: async () => {} },
     log: { error: (fields: object) => void errors.push(fields) } as never,
   })
   const violations = async (rule = 'head_mismatch') =>
     new Scrape(await metrics.render([])).value('epoch_integrity_violations', { rule })
-  return { job, clock, errors, violations }
+  const completedAtMs = async () =>
+    1000 * new Scrape(await metrics.render([])).value('audit_completed_timestamp_seconds')
+  return { job, clock, errors, violations, completedAtMs }
 }
 
 /** While the heads of all conversations say something else than their log. */
@@ -60,11 +64,13 @@ async function whileDamaged(run: () => Promise<void>): Promise<void> {
 
 describe('the audit as a job', () => {
   it('counts nothing in a healthy database, and has every rule from the start', async () => {
-    const { job, errors, violations } = newJob(1)
+    const { job, errors, violations, completedAtMs } = newJob(1)
+    expect(await completedAtMs()).toBe(0)
     for (const rule of [...RULES, 'unique_index']) expect(await violations(rule), rule).toBe(0)
     await job.run(LIMIT_MS)
     for (const rule of RULES) expect(await violations(rule), rule).toBe(0)
     expect(errors).toEqual([])
+    expect(await completedAtMs()).toBe(newestMs + MINUTE_MS)
   })
 
   it('counts what is wrong with conversations that changed within the hour before the start, and says so', async () => {
@@ -100,6 +106,16 @@ describe('the audit as a job', () => {
       await job.run(LIMIT_MS)
       expect(await violations()).toBeGreaterThan(0)
     })
+  })
+
+  it('leaves alone what belongs to no conversation, which it would have to read as a whole', async () => {
+    await sql`insert into key_packages (did, hash, identity, cipher_suite, bytes, last_resort, expires_at, created_at,
+      consumed_by, consumed_at) select 'did:plc:x', 'ab', 'did:plc:x', 's', 'x', false, now(), now(), 'none', now()`
+    const { job, errors } = newJob(0)
+    await job.run(LIMIT_MS)
+    expect(errors).toEqual([])
+    expect((await audit(sql, { messageTtlMs: TTL_MS })).byRule.key_package_unsound).toBeGreaterThan(0)
+    await sql`delete from key_packages where did = 'did:plc:x'`
   })
 
   it('ends with its next step when the server stops, and closes its connection', async () => {

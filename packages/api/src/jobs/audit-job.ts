@@ -8,6 +8,8 @@ export type AuditJobOptions = {
   /** Opens a connection of its own: nobody who is served waits for the audit. */
   open: () => Pool
   violations: Pick<Counter<'rule'>, 'inc'>
+  /** Told the time, Unix ms, at which a run has looked at everything that it should. */
+  onCompleted: (atMs: number) => void
   messageTtlMs: number
   clock: Clock
   log: Pick<Logger, 'error'>
@@ -32,16 +34,18 @@ export class AuditJob {
 
   /** @param limitMs when it takes longer it is given up, and the next run begins where this one did */
   async run(limitMs: number): Promise<void> {
-    const { open, violations, messageTtlMs, clock, log } = this.#options
+    const { open, violations, onCompleted, messageTtlMs, clock, log } = this.#options
     const startedMs = clock.now()
     const sql = open()
     try {
       const { byRule, first } = await audit(sql, {
         sinceMs: this.#auditedUntilMs - OVERLAP_MS,
+        changedOnly: true,
         messageTtlMs,
         signal: AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(limitMs)]),
       })
       this.#auditedUntilMs = startedMs
+      onCompleted(clock.now())
       for (const [rule, count] of Object.entries(byRule)) violations.inc({ rule }, count)
       if (first.length > 0) log.error({ violations: byRule, first }, 'The audit found broken promises')
     } finally {

@@ -35,6 +35,12 @@ describe('cleanUp', () => {
     expect(left).toHaveLength(2)
   })
 
+  it('ends with its next chunk when it is to end', async () => {
+    await useToken('expired long before', -30)
+    expect(await cleanUp(sql, undefined, AbortSignal.abort())).toMatchObject({ usedTokens: 0 })
+    expect(await cleanUp(sql)).toMatchObject({ usedTokens: 1 })
+  })
+
   it('forgets tickets that have expired, and no others', async () => {
     await sql`
       insert into tickets (hash, did, expires_at)

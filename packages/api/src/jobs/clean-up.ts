@@ -8,13 +8,17 @@ const MAX_CHUNKS = 200
 
 /**
  * Deletes what has had its time, in chunks; several processes may do so at once. Each kind on its own: one that fails
- * is logged and keeps the others from nothing. Returns the rows deleted.
+ * is logged and keeps the others from nothing. When it is to end, it does so with its next chunk. Returns the rows deleted.
  */
-export async function cleanUp(sql: Sql, log?: Pick<Logger, 'warn'>): Promise<Record<string, number>> {
+export async function cleanUp(
+  sql: Sql,
+  log?: Pick<Logger, 'warn'>,
+  signal?: AbortSignal,
+): Promise<Record<string, number>> {
   const deleted: Record<string, number> = {}
   for (const [kind, deleteChunk] of Object.entries(KINDS)) {
     try {
-      deleted[kind] = await inChunks(() => deleteChunk(sql))
+      deleted[kind] = await inChunks(() => deleteChunk(sql), signal)
     } catch (error) {
       if (!log) throw error
       log.warn({ err: error, kind }, 'Clean-up failed')
@@ -32,9 +36,9 @@ const KINDS: Record<string, (sql: Sql) => Promise<number>> = {
   tickets: deleteTickets,
 }
 
-async function inChunks(deleteChunk: () => Promise<number>): Promise<number> {
+async function inChunks(deleteChunk: () => Promise<number>, signal?: AbortSignal): Promise<number> {
   let deleted = 0
-  for (let chunk = 0; chunk < MAX_CHUNKS; chunk++) {
+  for (let chunk = 0; chunk < MAX_CHUNKS && !signal?.aborted; chunk++) {
     const count = await deleteChunk()
     deleted += count
     if (count < CHUNK) break

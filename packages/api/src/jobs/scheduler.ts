@@ -3,21 +3,33 @@ import type { Logger } from 'pino'
 
 const RUN_MS = 60_000
 
+/** When the first run begins; and a run that takes longer than `runMs` is given up, so that the next one can try. */
+type Times = { firstMs?: number; runMs?: number }
+
 /** Runs a job again and again, never twice at once; a failure is logged and the next run comes as usual. */
 export class Scheduler {
-  readonly #timer: NodeJS.Timeout
+  #timer: NodeJS.Timeout
   #running: Promise<void> | undefined
 
-  /** @param runMs a run that takes longer is given up, so that the next one can try */
-  constructor(name: string, everyMs: number, log: Logger, job: () => Promise<unknown>, runMs = RUN_MS) {
-    this.#timer = setInterval(() => {
+  constructor(
+    name: string,
+    everyMs: number,
+    log: Logger,
+    job: () => Promise<unknown>,
+    { firstMs = everyMs, runMs = RUN_MS }: Times = {},
+  ) {
+    const run = () => {
       this.#running ??= withDeadline(job(), runMs, () => new Error('deadline'))
         .then(() => {})
         .catch((error) => log.warn({ err: error, job: name }, 'Job failed'))
         .finally(() => {
           this.#running = undefined
         })
-    }, everyMs)
+    }
+    this.#timer = setTimeout(() => {
+      this.#timer = setInterval(run, everyMs)
+      run()
+    }, firstMs)
   }
 
   /** Resolves when the run on its way has ended, or at the deadline (Unix ms). */

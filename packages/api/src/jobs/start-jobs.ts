@@ -18,6 +18,7 @@ const LIFE_MS = 1000
 const BLOCKED_DIDS_MS = 1000
 /** Reads little: the conversations that changed since. */
 const AUDIT_EVERY_MS = 5 * 60_000
+const AUDIT_FIRST_MS = 60_000
 const AUDIT_MS = 4 * 60_000
 const STATEMENT_TIMEOUT_MS = 5000
 
@@ -38,15 +39,19 @@ export type JobParts = {
 /** Starts what a server does from time to time. */
 export function startJobs(parts: JobParts): { stop(deadlineMs: number): Promise<void> } {
   const { database, databaseUrl, incarnation, health, blockedDids, upgrades, metrics, onFatal, log } = parts
+  const stopping = new AbortController()
   const auditJob = new AuditJob({
     open: () => openPool(databaseUrl, { max: 1, name: 'audit', statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
     violations: metrics.integrityViolations,
+    onCompleted: (atMs) => metrics.auditCompleted(atMs),
     messageTtlMs: parts.messageTtlMs,
     clock: systemClock,
     log,
   })
   const jobs = [
-    new Scheduler('clean-up', CLEAN_UP_MS, log, () => database.query('clean_up', (sql) => cleanUp(sql, log))),
+    new Scheduler('clean-up', CLEAN_UP_MS, log, () =>
+      database.query('clean_up', (sql) => cleanUp(sql, log, stopping.signal)),
+    ),
     new Scheduler('pulse', PULSE_MS, log, () => health.pulse()),
     new Scheduler('blocked DIDs', BLOCKED_DIDS_MS, log, () => blockedDids.refresh()),
     new Scheduler('life of the database', LIFE_MS, log, async () => {
@@ -55,11 +60,15 @@ export function startJobs(parts: JobParts): { stop(deadlineMs: number): Promise<
       log.error('The database was restored or failed over while this server ran: it has to start again')
       onFatal()
     }),
-    new Scheduler('audit', AUDIT_EVERY_MS, log, () => auditJob.run(AUDIT_MS), AUDIT_EVERY_MS),
+    new Scheduler('audit', AUDIT_EVERY_MS, log, () => auditJob.run(AUDIT_MS), {
+      firstMs: AUDIT_FIRST_MS,
+      runMs: AUDIT_EVERY_MS,
+    }),
     new Scheduler('WebSocket pings', PING_MS, log, async () => upgrades.pingNext()),
   ]
   return {
     async stop(deadlineMs) {
+      stopping.abort()
       auditJob.stop()
       await Promise.all(jobs.map((job) => job.stop(deadlineMs)))
     },

@@ -16,6 +16,8 @@ import { ShardSilent, ShardThread } from './shard-thread.ts'
 const HEARTBEAT_MS = 1000
 /** A thread that does not answer for this long is given up. */
 const HANG_MS = 5000
+/** The same, when the server stops and everybody waits. */
+const SILENT_MS = 1500
 const BACK_OFF_MS = { first: 100, max: 10_000 }
 /** A life longer than this starts the back-off anew. */
 const STABLE_MS = 30_000
@@ -158,6 +160,8 @@ export class ShardClient {
     clearInterval(this.#heartbeat)
     this.#send()
     try {
+      // One that does not answer even this finishes nothing.
+      await this.#thread?.ping(SILENT_MS)
       await this.#thread?.stop(deadlineMs)
     } catch (error) {
       this.#log.error({ err: error }, 'Shard did not stop in time')

@@ -10,13 +10,16 @@ type Metrics = ShardStatus['metrics']
  */
 export class ShardMetrics {
   readonly #metrics: FrontMetrics
+  readonly #convoLimit: number
   /** Counters and histograms of each shard's lives that are over: they go on counting from there. */
   readonly #retired = new Map<number, Metrics>()
 
   readonly #loops = new Map<number, ShardStatus['eventLoop']>()
 
-  constructor(metrics: FrontMetrics) {
+  /** @param convoLimit conversations that have a mailbox metric of their own */
+  constructor(metrics: FrontMetrics, convoLimit: number) {
     this.#metrics = metrics
+    this.#convoLimit = convoLimit
   }
 
   /** Keeps what a life that is over has counted. */
@@ -30,10 +33,23 @@ export class ShardMetrics {
     await Promise.all(shards.map((shard) => this.#refresh(shard)))
     // In one go: a shard that died meanwhile is retired, and counts there alone. Always added in the same order,
     // since a sum that is smaller by its rounding looks like a restart to Prometheus.
-    return shards.flatMap(({ shard, lastStatus }) => {
+    const all = shards.flatMap(({ shard, lastStatus }) => {
       const parts = [this.#retired.get(shard), lastStatus?.metrics].filter((part) => part !== undefined)
       return parts.length > 0 ? [parts.reduce(mergeCounts)] : []
     })
+    return this.#withDeepest(all)
+  }
+
+  /** Of all mailboxes the deepest: each shard tells as many as there may be in all. */
+  #withDeepest(all: Metrics[]): Metrics[] {
+    const isDepth = ({ name }: Metrics[number]) => name === 'actor_mailbox_depth'
+    const depths = all.flatMap((metrics) => metrics.filter(isDepth).flatMap(({ values }) => values))
+    const deepest = new Set(depths.sort((a, b) => b.value - a.value).slice(0, this.#convoLimit))
+    return all.map((metrics) =>
+      metrics.map((metric) =>
+        isDepth(metric) ? { ...metric, values: metric.values.filter((value) => deepest.has(value)) } : metric,
+      ),
+    )
   }
 
   /** Busy share of the time since the last scrape; since its start in the first scrape of a thread. */

@@ -25,12 +25,12 @@ export async function openEventStream(context: AppContext, call: Call, entered: 
 /** Looks at all that a stream could be refused for; should its reader leave before it begins, it is given up. */
 export async function prepareStream(
   { streams }: AppContext,
-  { outgoing }: Call,
+  { outgoing, requestId }: Call,
   { caller, input, admission, deadlineMs }: Entered,
   form: Form,
 ): Promise<PreparedStream> {
   const params = input as StreamParams
-  const stream = await streams.prepare({ did: caller.did, params, form, deadlineMs })
+  const stream = await streams.prepare({ did: caller.did, params, form, requestId, deadlineMs })
   // What a stream holds is bounded in other ways, and it may last.
   admission.release()
   outgoing.once('close', stream.abandon)

@@ -21,8 +21,11 @@ export function upgradeHandler(context: AppContext): UpgradeHandlers {
       const startedMs = performance.now()
       const call = callOf(context, incoming, socket)
       calls.set(incoming, call)
+      const log = context.log.child({ requestId: call.requestId, method: NSID })
+      log.debug('Request received')
       const done = (status: number, error?: string) => {
         context.metrics.requestDone(NSID, status, error, (performance.now() - startedMs) / 1000)
+        log.debug({ status, error }, 'Request done')
       }
       try {
         const stream = await prepareStream(context, call, await letIn(context, call), 'cbor')
