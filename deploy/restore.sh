@@ -62,6 +62,9 @@ drop_everything="
       from (values (1, 'r', 'table'), (1, 'p', 'table'), (2, 'v', 'view'), (2, 'm', 'materialized view'), (2, 'S', 'sequence'))
         as kinds (place, letter, kind)
         join pg_class on relkind = letter::\"char\" and relnamespace = 'public'::regnamespace
+        -- What belongs to an extension stays with it.
+        where not exists (
+          select from pg_depend where classid = 'pg_class'::regclass and objid = pg_class.oid and deptype = 'e')
     ) as drops (statement, place) order by place
     loop
       execute statement;
@@ -72,7 +75,8 @@ drop_everything="
 # Without the last line, which only a whole script has, psql ends without a commit.
 answer=$(
   {
-    printf 'begin;\nset local client_min_messages = warning;\n'
+    # Whoever connects now and holds something must not keep it waiting.
+    printf 'begin;\nset local client_min_messages = warning;\nset local lock_timeout = 10000;\n'
     [ -z "$replace" ] || printf '%s\n' "$drop_everything"
     pg_restore --no-owner --no-privileges --file=- "$file" && printf 'commit;\nselect %s;\n' "'restored'"
   } | psql --no-psqlrc --no-password --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 "$database_url"

@@ -1,10 +1,75 @@
 import { describe, expect, it } from 'vitest'
 import { type Panel, readDashboards, readDeployFile } from '../support/prometheus/deploy-files.ts'
+import { asked } from '../support/prometheus/promql.ts'
 
 const DATA_SOURCE = 'mls-prometheus'
 const COLUMNS = 24
 
+/** What must stand under a question, each in one panel of that kind; a label after the metric is what it is split by. */
+const ANSWERS: Record<string, string[]> = {
+  'Is it healthy?': ['up', 'server_ready', 'shard_up', 'http_requests_total', 'ALERTS'],
+  'Are epochs safe?': [
+    'epoch_increment_duration_seconds_count',
+    'epoch_conflicts_total by reason',
+    'epoch_integrity_violations',
+    'epoch_integrity_violations by rule',
+    'audit_completed_timestamp_seconds',
+  ],
+  'Which shard is hot, would another SHARD_COUNT help?': [
+    'shard_event_loop_utilization',
+    'actor_mailbox_depth',
+    'actor_mailbox_depth_sum',
+    'process_cpu_seconds_total',
+    'shard_restarts_total by reason',
+  ],
+  'How is the group commit?': [
+    'group_commit_rows_sum',
+    'group_commit_rows_bucket as heatmap',
+    'group_commit_duration_seconds_bucket',
+    'group_commit_failures_total by reason',
+  ],
+  'What do clients see?': [
+    'http_requests_total by method',
+    'http_errors_total by error',
+    'http_request_duration_seconds_bucket as heatmap',
+  ],
+  Streams: [
+    'active_streams',
+    'stream_events_sent_total',
+    'stream_closes_total by reason',
+    'stream_horizon_lag_seconds',
+  ],
+  'Both executors side by side': [
+    'conversation_command_duration_seconds_count by executor',
+    'conversation_command_duration_seconds_bucket by executor',
+    'epoch_conflicts_total by executor',
+    'epoch_increment_duration_seconds_count by executor',
+  ],
+}
+
 const dashboards = readDashboards()
+
+/** The panels between this question and the next. */
+function under(question: string): Panel[] {
+  const panels = dashboards.flatMap((dashboard) => dashboard.panels)
+  const start = panels.findIndex(({ type, title }) => type === 'row' && title === question) + 1
+  const end = panels.findIndex(({ type }, index) => index >= start && type === 'row')
+  return start === 0 ? [] : panels.slice(start, end < 0 ? undefined : end)
+}
+
+function answers({ type, targets = [] }: Panel, answer: string): boolean {
+  const [, metric, label, kind] = /^(\w+)(?: by (\w+))?(?: as (\w+))?$/.exec(answer)!
+  if (kind && kind !== type) return false
+  return targets.some(({ expr }) => {
+    const { selectors } = asked(expr)
+    return selectors.some((one) => one.metric === metric) && (!label || isSplitBy(expr, label))
+  })
+}
+
+function isSplitBy(expr: string, label: string): boolean {
+  return new RegExp(`\\bby \\((?:\\w+, )*${label}\\b`).test(expr)
+}
+
 const withQueries = (panels: Panel[]) => panels.filter(({ type }) => type !== 'row')
 
 describe('dashboards', () => {
@@ -23,6 +88,11 @@ describe('dashboards', () => {
         'Both executors side by side',
       ]),
     )
+  })
+
+  it.each(Object.entries(ANSWERS))('answer %s by what tells it', (question, expected) => {
+    const panels = under(question)
+    expect(expected.filter((answer) => !panels.some((panel) => answers(panel, answer)))).toEqual([])
   })
 
   it('have names of their own', () => {

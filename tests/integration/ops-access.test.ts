@@ -160,17 +160,18 @@ describe('who may use the console', () => {
 describe('guessing the token', () => {
   const { server } = useServer({ ...DIRECT, OPS_TOKEN, RATE_LIMIT_ENABLED: 'false' })
 
-  it('is refused after ten failures of an address, whatever comes then; who is in stays in', async () => {
+  it('is refused after ten failures of an address, unless it is right; who is in stays in', async () => {
     const page = await ConsoleClient.loggedIn(server().url)
     const wrong = new ConsoleClient(server().url, { Authorization: 'Bearer no token' })
     for (let i = 0; i < 10; i++) {
       expect((await wrong.call(i % 2 ? 'GET' : 'POST', i % 2 ? 'overview' : 'session')).status).toBe(401)
     }
-    for (const client of [wrong, new ConsoleClient(server().url)]) {
-      const { status, headers, body } = await client.call('POST', 'session')
-      expect({ status, error: body.error }).toEqual({ status: 429, error: 'RateLimitExceeded' })
-      expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
-    }
+    const { status, headers, body } = await wrong.call('POST', 'session')
+    expect({ status, error: body.error }).toEqual({ status: 429, error: 'RateLimitExceeded' })
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
+    // Strangers behind the same proxy must not keep the operator out.
+    const right = new ConsoleClient(server().url)
+    expect((await right.call('POST', 'session')).status).toBe(204)
     expect((await page.call('GET', 'overview')).status).toBe(200)
   })
 })

@@ -41,6 +41,19 @@ export type StepReport = {
   errorLines: number
 }
 
+/** What of a step is not as it should be, for people. */
+export function faultsOf({
+  exitCode,
+  goalMs,
+  longestWithoutWriteMs,
+}: Pick<StepReport, 'exitCode' | 'goalMs' | 'longestWithoutWriteMs'>): string[] {
+  const faults: string[] = []
+  if (exitCode !== 0) faults.push(`the server before ended with ${exitCode}`)
+  if (goalMs !== undefined && longestWithoutWriteMs > goalMs)
+    faults.push(`${Math.round(longestWithoutWriteMs)} ms without a write, more than ${goalMs} ms`)
+  return faults
+}
+
 type Step = { name: string; env: Record<string, string>; root?: string; goalMs?: number }
 
 const MEMBERS = 4
@@ -61,11 +74,15 @@ const ROLL_OUT: Step[] = [
   { name: 'actors for 100 %', env: percent(100) },
 ]
 
-/**
- * Takes a server under load through a roll-out and both ways back. Resolves, when the last server has been stopped, with
- * what every write came to.
- */
-export async function rehearse(options: RehearsalOptions): Promise<Ledger> {
+export type Rehearsed = {
+  /** What every write came to. */
+  ledger: Ledger
+  /** What the stop of the last server ended with; 0 is as it should be. */
+  exitCode: number | null
+}
+
+/** Takes a server under load through a roll-out and both ways back, until the last server has been stopped. */
+export async function rehearse(options: RehearsalOptions): Promise<Rehearsed> {
   const { port, rate, conversations, signing } = options
   const rehearsal = new Rehearsal(options)
   await rehearsal.start({ name: 'off', env: OFF })
@@ -82,7 +99,7 @@ export async function rehearse(options: RehearsalOptions): Promise<Ledger> {
     await Promise.race([rehearsal.takeSteps(run), loaded])
     end.abort()
     await loaded
-    return ledger
+    return { ledger, exitCode: await rehearsal.stop() }
   } finally {
     await client.close()
     await rehearsal.stop()
@@ -122,9 +139,11 @@ class Rehearsal {
     this.#server = await RehearsedServer.start({ root, port, env: { ...fixed, ...env } })
   }
 
-  async stop(): Promise<void> {
+  /** Resolves with what the server ended with. */
+  async stop(): Promise<number | null> {
     this.#isOver = true
-    await this.#server?.stop()
+    const stopped = await this.#server?.stop()
+    return stopped?.code ?? null
   }
 
   async #take(run: LoadRun, step: Step): Promise<void> {

@@ -1,5 +1,6 @@
 // deploy/rehearse-rollout [options]: rehearses the roll-out of the actors and both ways back, under load, with real
-// server processes. Exit code 1 when anything that was acknowledged is lost, or the history is not sound.
+// server processes. Exit code 1 when anything that was acknowledged is lost, the history is not sound, a server did not
+// end as it should, or a way back took longer than its goal.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
@@ -12,7 +13,7 @@ import { startTemporaryPostgres } from '@catbird/api/database/temporary-postgres
 import { openPool } from '@catbird/shared/sql'
 import type { Ledger, LedgerReport } from './ledger.ts'
 import { openPreviousVersion } from './previous-version.ts'
-import { rehearse, type StepReport } from './rehearsal.ts'
+import { faultsOf, rehearse, type StepReport } from './rehearsal.ts'
 import { duration, percentiles, total } from './terminal.ts'
 
 const USAGE = `Usage: deploy/rehearse-rollout [options]
@@ -38,8 +39,9 @@ await runCli(async () => {
       process.exit(1)
     })
   }
+  const faults: string[] = []
   try {
-    const ledger = await rehearse({
+    const { ledger, exitCode } = await rehearse({
       databaseUrl: database.url,
       root: ROOT,
       previous,
@@ -48,9 +50,15 @@ await runCli(async () => {
       stepMs,
       conversations,
       signing: { secret: randomBytes(32).toString('base64url'), audience: 'did:web:rehearsal.invalid' },
-      onStep: (step) => console.log(describeStep(step)),
+      onStep: (step) => {
+        console.log(describeStep(step))
+        faults.push(...faultsOf(step).map((fault) => `${step.name}: ${fault}`))
+      },
     })
-    if (!(await isSound(database.url, ledger))) process.exitCode = 1
+    if (exitCode !== 0) faults.push(`the end: the last server ended with ${exitCode}`)
+    const sound = await isSound(database.url, ledger)
+    console.log(describeFaults(faults))
+    if (!sound || faults.length > 0) process.exitCode = 1
   } finally {
     previous.remove()
     await database.stop()
@@ -118,6 +126,11 @@ function describeStep(step: StepReport): string {
     ),
     line('ERROR lines in the log', String(step.errorLines)),
   ].join('\n')
+}
+
+function describeFaults(faults: string[]): string {
+  if (faults.length === 0) return '\nEvery step was as it should be'
+  return ['\nNot as it should be', ...faults.map((fault) => `  ${fault}`)].join('\n')
 }
 
 async function isSound(databaseUrl: string, ledger: Ledger): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { getHeapStatistics } from 'node:v8'
+import { getHeapStatistics, type HeapInfo } from 'node:v8'
 import type { RenewablePool } from '@catbird/shared/renewable-pool'
 import { withDeadline } from '@catbird/shared/sql'
 import type { ShardClient } from './shards/shard-client.ts'
@@ -17,11 +17,16 @@ export type HealthReport = {
 
 export type ReadinessReport = { ready: boolean; checks: { database: boolean; actors?: boolean } }
 
+type Heap = Pick<HeapInfo, 'used_heap_size' | 'heap_size_limit'>
+type WatchedShard = Pick<ShardClient, 'shard' | 'state' | 'status'>
+
 export type HealthOptions = {
-  pool: RenewablePool
-  shards: readonly ShardClient[] | undefined
+  pool: Pick<RenewablePool, 'call'>
+  shards: readonly WatchedShard[] | undefined
   version: string
   isDraining: () => boolean
+  /** Of this thread; the engine's if not told. */
+  heap?: () => Heap
 }
 
 /** Every answer comes within a second, whatever hangs. */
@@ -42,7 +47,7 @@ export class Health {
 
   async report(): Promise<HealthReport> {
     const [database, actors] = await Promise.all([this.#database(), this.#actors()])
-    const memory = memoryState()
+    const memory = memoryState((this.#options.heap ?? getHeapStatistics)())
     const states = [database, memory, ...(actors ? [actors.status] : [])]
     return {
       status: worst(states),
@@ -97,7 +102,7 @@ export class Health {
   }
 }
 
-async function checkShard(client: ShardClient): Promise<ShardHealth> {
+async function checkShard(client: WatchedShard): Promise<ShardHealth> {
   const { shard } = client
   try {
     const status = await withDeadline(client.status(), CHECK_MS, () => new Error('deadline'))
@@ -114,8 +119,7 @@ async function checkShard(client: ShardClient): Promise<ShardHealth> {
   }
 }
 
-function memoryState(): HealthState {
-  const { used_heap_size, heap_size_limit } = getHeapStatistics()
+function memoryState({ used_heap_size, heap_size_limit }: Heap): HealthState {
   const share = used_heap_size / heap_size_limit
   return share > HEAP.unhealthy ? 'unhealthy' : share > HEAP.degraded ? 'degraded' : 'healthy'
 }

@@ -35,6 +35,7 @@ const DAY_MS = 24 * 60 * 60 * 1000
 /** Share of the shutdown's time that is kept for the answers to what did not end in time. */
 const LAST_ANSWERS = 0.2
 const STATEMENT_TIMEOUT_MS = 5000
+const JOBS_MS = 2000
 
 export type Service = {
   /** Base URL, with the port that was really taken. */
@@ -202,7 +203,9 @@ async function startOnDatabase(started: Started): Promise<Service> {
       log.info('Draining')
       const closed = closeServer(server, deadlineMs, upgrades)
       streams.endAll()
-      await Promise.all([jobs.stop(deadlineMs), ops?.stop(deadlineMs)])
+      // None of them is worth waiting for longer.
+      const jobsUntilMs = Math.min(deadlineMs, Date.now() + JOBS_MS)
+      await Promise.all([jobs.stop(jobsUntilMs), ops?.stop(jobsUntilMs)])
       // Whoever is not done by then must still be told so.
       await executors.stop(deadlineMs - LAST_ANSWERS * config.server.shutdownTimeoutMs)
       await closed

@@ -37,14 +37,16 @@ export class RenewablePool {
     onDeadline: () => Error,
     isLost: (error: unknown) => boolean = () => false,
   ): Promise<T> {
-    const pool = this.#pool
-    try {
-      return await this.use((sql) => withDeadline(run(sql), ms, () => new PoolDeadline()))
-    } catch (error) {
-      const isSilent = error instanceof PoolDeadline
-      if (isSilent || isLost(error)) this.renew(pool)
-      throw isSilent ? onDeadline() : error
-    }
+    return this.use(async (pool) => {
+      try {
+        return await withDeadline(run(pool), ms, () => new PoolDeadline())
+      } catch (error) {
+        const isSilent = error instanceof PoolDeadline
+        // Before this call counts as over: nobody may take a lost pool for a free one.
+        if (isSilent || isLost(error)) this.renew(pool)
+        throw isSilent ? onDeadline() : error
+      }
+    })
   }
 
   /** Runs something on the pool, for whoever watches the time. */

@@ -19,6 +19,8 @@ export type AuditOptions = {
   messageTtlMs?: number
   /** A transaction ends with the step in which it got this old; 400 if not told, so that none lasts a second. */
   transactionMs?: number
+  /** Where to put what is found, for whoever wants to know it of an audit that ends early too. */
+  findings?: Findings
   /** Ends the audit early: it then rejects with the signal's reason. */
   signal?: AbortSignal
 }
@@ -38,7 +40,7 @@ const READ_ONLY = 'isolation level repeatable read read only'
  */
 export async function audit(sql: Pool, options: AuditOptions = {}): Promise<AuditReport> {
   const startedMs = performance.now()
-  const findings = new Findings()
+  const { findings = new Findings() } = options
   const snapshot = new Snapshot()
   const steps = auditSteps(snapshot, findings, options)
   let isDone = false

@@ -1,4 +1,4 @@
-import { openPool, type Pool } from '@catbird/shared/sql'
+import { openPool, type Pool, type Sql } from '@catbird/shared/sql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../../../tests/support/postgres.ts'
 import { Scrape } from '../../../../tests/support/scrape.ts'
@@ -32,12 +32,20 @@ const open = () => openPool(database.url, { max: 1, name: 'audit', statementTime
 /** A job of a server that was started so many minutes after the newest change. */
 function newJob(startMinute: number) {
   const metrics = new FrontMetrics({ rolloutPercent: 100, isReady: () => true })
-  const clock = { minute: startMinute, isAway: false }
+  const clock = { minute: startMinute, isAway: false, isLost: false }
   const errors: object[] = []
   const job = new AuditJob({
     open: () => {
       if (clock.isAway) throw new Error('the database is away')
-      return open()
+      const pool = open()
+      const begin = pool.begin.bind(pool)
+      if (!clock.isLost) return pool
+      return Object.assign(pool, {
+        async begin(options: string, run: (transaction: Sql) => Promise<unknown>) {
+          await begin(options, run as never)
+          throw new Error('the connection is lost')
+        },
+      }) as never
     },
     violations: metrics.integrityViolations,
     onCompleted: (atMs) => metrics.auditCompleted(atMs),
@@ -116,6 +124,16 @@ describe('the audit as a job', () => {
     expect(errors).toEqual([])
     expect((await audit(sql, { messageTtlMs: TTL_MS })).byRule.key_package_unsound).toBeGreaterThan(0)
     await sql`delete from key_packages where did = 'did:plc:x'`
+  })
+
+  it('counts what it has found although it could not end', async () => {
+    await whileDamaged(async () => {
+      const { job, clock, violations, completedAtMs } = newJob(0)
+      clock.isLost = true
+      await expect(job.run(LIMIT_MS)).rejects.toThrow('lost')
+      expect(await violations()).toBeGreaterThan(0)
+      expect(await completedAtMs()).toBe(0)
+    })
   })
 
   it('ends with its next step when the server stops, and closes its connection', async () => {

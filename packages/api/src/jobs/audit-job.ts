@@ -3,6 +3,7 @@ import type { Pool } from '@catbird/shared/sql'
 import type { Logger } from 'pino'
 import type { Counter } from 'prom-client'
 import { audit } from '../audit/audit.ts'
+import { Findings } from '../audit/report.ts'
 
 export type AuditJobOptions = {
   /** Opens a connection of its own: nobody who is served waits for the audit. */
@@ -37,18 +38,22 @@ export class AuditJob {
     const { open, violations, onCompleted, messageTtlMs, clock, log } = this.#options
     const startedMs = clock.now()
     const sql = open()
+    const findings = new Findings()
+    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(limitMs)])
+    // Between its steps the audit sees the signal itself; in one that hangs, only this ends it.
+    const giveUp = () => void sql.end({ timeout: 0 })
+    signal.addEventListener('abort', giveUp, { once: true })
     try {
-      const { byRule, first } = await audit(sql, {
-        sinceMs: this.#auditedUntilMs - OVERLAP_MS,
-        changedOnly: true,
-        messageTtlMs,
-        signal: AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(limitMs)]),
-      })
+      const sinceMs = this.#auditedUntilMs - OVERLAP_MS
+      await audit(sql, { sinceMs, changedOnly: true, messageTtlMs, findings, signal })
       this.#auditedUntilMs = startedMs
       onCompleted(clock.now())
+    } finally {
+      signal.removeEventListener('abort', giveUp)
+      // Also of a run that did not get to its end: what it found is so.
+      const { byRule, first } = findings.report(clock.now() - startedMs)
       for (const [rule, count] of Object.entries(byRule)) violations.inc({ rule }, count)
       if (first.length > 0) log.error({ violations: byRule, first }, 'The audit found broken promises')
-    } finally {
       await sql.end({ timeout: 1 })
     }
   }

@@ -51,9 +51,13 @@ export function figuresOf(
 }
 
 function isSameLife(before: ShardSample, now: ShardSample): boolean {
-  return (
-    before.eventLoop.activeMs <= now.eventLoop.activeMs && before.eventLoop.idleMs <= now.eventLoop.idleMs
-  )
+  const pairs = [
+    [before.eventLoop.activeMs, now.eventLoop.activeMs],
+    [before.eventLoop.idleMs, now.eventLoop.idleMs],
+    [before.commands, now.commands],
+    [before.batches.count, now.batches.count],
+  ] as const
+  return pairs.every(([then, since]) => then <= since)
 }
 
 function slowest(since: ShardSample | undefined, now: ShardSample, batches: number): number | null {

@@ -79,8 +79,9 @@ export class Gate {
     return c.body(null, 204)
   }
 
-  /** An address that has failed too often is refused whatever it shows: otherwise it could go on guessing. */
+  /** The right token is always let in: the address may be that of a proxy, behind which strangers fail too. */
   async #refusal(c: GateContext, token: string): Promise<Response | undefined> {
+    if (this.#sessions.isToken(token)) return undefined
     const address = this.#clientAddress(c.env.incoming)
     try {
       await this.#failures.check(address)
@@ -89,7 +90,6 @@ export class Gate {
       c.header('Retry-After', String(error.state.resetS))
       return c.json({ error: 'RateLimitExceeded', message: error.message }, 429)
     }
-    if (this.#sessions.isToken(token)) return undefined
     await this.#failures.count(address)
     this.#log.line('failure', 'warn', 'Operator console: a wrong token', {})
     return unauthorized(c, 'this is not the token of the console')
