@@ -9,9 +9,9 @@ const MINUTE_MS = 60_000
 
 type Ran = { code: number; stdout: string; stderr: string }
 
-function run(args: string[], env: Record<string, string | undefined> = {}): Promise<Ran> {
+function run(args: string[]): Promise<Ran> {
   const options = {
-    env: { PATH: process.env.PATH, TEST_LOG: process.env.TEST_LOG, ...env },
+    env: { PATH: process.env.PATH, TEST_LOG: process.env.TEST_LOG },
     timeout: 3 * MINUTE_MS,
   }
   return new Promise((resolve) => {
@@ -41,7 +41,7 @@ describe('the rehearsal of a roll-out', () => {
       const database = await createTestDatabase()
       try {
         const args = ['--step-seconds', '2', '--rate', '50', '--conversations', '20']
-        const { code, stdout, stderr } = await run(args, { DATABASE_URL: database.url })
+        const { code, stdout, stderr } = await run([...args, '--database', database.url])
         expect(stderr).toBe('')
         const blocks = stdout.split('\n\n').map((block) => block.trim())
         const steps = blocks.slice(0, -2)

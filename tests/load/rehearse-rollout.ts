@@ -21,19 +21,19 @@ const USAGE = `Usage: deploy/rehearse-rollout [options]
   --rate <n>           requests per second; 100
   --conversations <n>  100
   --previous <rev>     the version that the full rollback goes to; the newest tag, or what came before the newest migration
-DATABASE_URL names a database to use; otherwise a temporary PostgreSQL is started. It must be one for rehearsals: the
-conversations that are made stay there.`
+  --database <url>     a database for rehearsals, where the conversations that are made stay; otherwise a temporary
+                       PostgreSQL is started. DATABASE_URL is not looked at: it may be that of the server`
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const STATEMENT_MS = 30_000
 
 await runCli(async () => {
   if (process.argv.includes('--help')) return console.log(USAGE)
-  const { stepMs, rate, conversations, revision } = readOptions()
-  const database = await openDatabase()
+  const { stepMs, rate, conversations, revision, databaseUrl } = readOptions()
+  const database = await openDatabase(databaseUrl)
   const previous = openPreviousVersion(ROOT, revision)
   // Servers and the temporary database end with this process.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
       previous.remove()
       process.exit(1)
@@ -67,7 +67,7 @@ await runCli(async () => {
 
 function readOptions() {
   const text = { type: 'string' } as const
-  const options = { 'step-seconds': text, rate: text, conversations: text, previous: text }
+  const options = { 'step-seconds': text, rate: text, conversations: text, previous: text, database: text }
   let values: Record<string, string | undefined>
   try {
     values = parseArgs({ options }).values
@@ -85,12 +85,12 @@ function readOptions() {
     rate: integer('rate', 100, 10_000),
     conversations: integer('conversations', 100, 10_000),
     revision: values.previous,
+    databaseUrl: values.database,
   }
 }
 
-async function openDatabase(): Promise<{ url: string; stop(): Promise<void> }> {
-  const url = process.env.DATABASE_URL
-  if (url) return { url, stop: async () => {} }
+async function openDatabase(url?: string): Promise<{ url: string; stop(): Promise<void> }> {
+  if (url !== undefined) return { url, stop: async () => {} }
   const report = (details: object, message: string) => console.error(message, details)
   return startTemporaryPostgres({ info: () => {}, warn: report, error: report })
 }

@@ -40,7 +40,8 @@ describe('a server in trouble', () => {
         await new Promise((resolve) => setTimeout(resolve, 300))
       }
       const metrics = await (await fetch(`${server.url}/metrics`)).text()
-      expect(metrics).not.toMatch(/^shard_restarts_total\{/m)
+      expect(metrics).toMatch(/^shard_restarts_total\{.* 0$/m)
+      expect(metrics).not.toMatch(/^shard_restarts_total\{.* [1-9]\d*$/m)
     } finally {
       await server.stop()
     }

@@ -14,6 +14,8 @@ let overview
 let lastAnswerMs = 0
 let problem
 let timer
+/** Counts questions: the answer of one that has been overtaken is not shown. */
+let round = 0
 
 byId('login-form').addEventListener('submit', (event) => {
   event.preventDefault()
@@ -45,6 +47,7 @@ async function startSession(token) {
 
 function showLogin(message) {
   clearTimeout(timer)
+  round++
   overview = undefined
   charts.clear()
   byId('console').hidden = true
@@ -56,10 +59,13 @@ function showLogin(message) {
 /** One question, and the next one after a pause; none while nobody looks at the page. */
 async function poll() {
   clearTimeout(timer)
+  const mine = ++round
   try {
-    await refresh()
+    await refresh(mine)
+    if (mine !== round) return
     problem = undefined
   } catch (error) {
+    if (mine !== round) return
     if (error.status === 401) return showLogin(overview ? 'The session is over.' : '')
     problem = error
     if (!overview) byId('login').hidden = false
@@ -69,15 +75,17 @@ async function poll() {
   if (!document.hidden) timer = setTimeout(poll, POLL_MS)
 }
 
-async function refresh() {
+async function refresh(mine) {
   let answer = await getOverview(overview?.samples.last ?? 0)
   const isOther = answer.life !== overview?.life
   if (isOther && overview) answer = await getOverview(0)
   const isFirst = byId('console').hidden
+  const settings = isOther || isFirst ? await getSettings() : undefined
+  if (mine !== round) return
   byId('login').hidden = true
   byId('console').hidden = false
   if (isOther) charts.clear()
-  if (isOther || isFirst) showSettings(await getSettings())
+  if (settings) showSettings(settings)
   lastAnswerMs = Date.now()
   charts.add(answer.samples)
   // Between two samples nothing new is there to be shown.
@@ -110,7 +118,7 @@ function showState() {
         : ['live', 'live', '']
   const { isEnabled, rolloutPercent } = overview.actors
   const executor = isEnabled
-    ? `actors for ${rolloutPercent} % of conversations on ${overview.shards.length} shards`
+    ? `actors for ${rolloutPercent} % of conversations on ${overview.shards.length} shard${overview.shards.length === 1 ? '' : 's'}`
     : 'actors off'
   byId('about').textContent =
     `version ${overview.version} · ${executor} · up for ${duration(overview.nowMs - overview.startedAtMs)}`
