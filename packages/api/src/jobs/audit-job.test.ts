@@ -136,6 +136,16 @@ describe('the audit as a job', () => {
     })
   })
 
+  it('ends at its limit also within a step that waits for the database', async () => {
+    const { job } = newJob(0)
+    const fault = await sql.begin(async (holder) => {
+      await holder`lock table conversations in access exclusive mode`
+      // Of itself the statement would end too, some seconds later, and say why.
+      return job.run(200).catch((error: Error) => error.name)
+    })
+    expect(fault).toBe('TimeoutError')
+  })
+
   it('ends with its next step when the server stops, and closes its connection', async () => {
     const { job } = newJob(0)
     job.stop()

@@ -40,12 +40,17 @@ export class AuditJob {
     const sql = open()
     const findings = new Findings()
     const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(limitMs)])
-    // Between its steps the audit sees the signal itself; in one that hangs, only this ends it.
-    const giveUp = () => void sql.end({ timeout: 0 })
+    // Between its steps the audit sees the signal itself; one that hangs is left behind with its connection.
+    const { promise: givenUp, reject } = Promise.withResolvers<never>()
+    const giveUp = () => {
+      void sql.end({ timeout: 0 })
+      reject(signal.reason)
+    }
     signal.addEventListener('abort', giveUp, { once: true })
     try {
       const sinceMs = this.#auditedUntilMs - OVERLAP_MS
-      await audit(sql, { sinceMs, changedOnly: true, messageTtlMs, findings, signal })
+      const audited = audit(sql, { sinceMs, changedOnly: true, messageTtlMs, findings, signal })
+      await Promise.race([audited, givenUp])
       this.#auditedUntilMs = startedMs
       onCompleted(clock.now())
     } finally {

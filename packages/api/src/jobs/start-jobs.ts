@@ -16,7 +16,7 @@ const PULSE_MS = 2000
 const PING_MS = 1000
 const LIFE_MS = 1000
 const BLOCKED_DIDS_MS = 1000
-/** Reads little: the conversations that changed since. */
+/** Reads the heads of all conversations, and those that changed as a whole. */
 const AUDIT_EVERY_MS = 5 * 60_000
 const AUDIT_FIRST_MS = 60_000
 const AUDIT_MS = 4 * 60_000

@@ -161,7 +161,7 @@ export class ShardClient {
     this.#send()
     try {
       // One that does not answer even this finishes nothing.
-      await this.#thread?.ping(SILENT_MS)
+      await this.#thread?.ping(Math.min(SILENT_MS, Math.max(1, deadlineMs - Date.now())))
       await this.#thread?.stop(deadlineMs)
     } catch (error) {
       this.#log.error({ err: error }, 'Shard did not stop in time')
